@@ -1,0 +1,53 @@
+'use client'
+import { Tabs as Radix } from 'radix-ui'
+import type { ReactNode } from 'react'
+
+export type TabItem<V extends string> = { value: V; label: string; count?: number }
+
+/**
+ * Tab bar and its panels. `right` stands at the end of the bar. Panels are TabPanel children; only the active one is mounted.
+ */
+export function Tabs<V extends string>({
+  label,
+  items,
+  value,
+  onValueChange,
+  right,
+  slim = false,
+  children,
+  className,
+}: {
+  label: string
+  items: readonly TabItem<V>[]
+  value: V
+  onValueChange: (value: V) => void
+  right?: ReactNode
+  slim?: boolean
+  children?: ReactNode
+  className?: string
+}) {
+  return (
+    <Radix.Root value={value} onValueChange={(next) => onValueChange(next as V)} className={className ?? 'flex min-h-0 flex-1 flex-col'}>
+      <div className={slim ? 'tabs slim' : 'tabs'}>
+        <Radix.List aria-label={label}>
+          {items.map((item) => (
+            <Radix.Trigger key={item.value} value={item.value}>
+              {item.label}
+              {item.count ? <span className="count">{item.count}</span> : null}
+            </Radix.Trigger>
+          ))}
+        </Radix.List>
+        {right}
+      </div>
+      {children}
+    </Radix.Root>
+  )
+}
+
+export function TabPanel({ value, children, className }: { value: string; children: ReactNode; className?: string }) {
+  return (
+    <Radix.Content value={value} className={className ?? 'min-h-0 flex-1 overflow-auto'}>
+      {children}
+    </Radix.Content>
+  )
+}

@@ -7,10 +7,11 @@
  * It keeps four promises: a wire has both its nodes, an input has at most one wire (UX-20), no wire leads from a node to itself, and
  * layout, groups and exposed inputs name only nodes that exist.
  */
-import type { Edge, ExposedInput, Note, Pipeline, PipelineNode } from '../../nodes/_kit/graph'
+import type { Edge, ExposedInput, Pipeline, PipelineNode } from '../../nodes/_kit/graph'
 
 export type Point = { readonly x: number; readonly y: number }
 type Group = Pipeline['layout']['groups'][number]
+type Note = Pipeline['notes'][number]
 
 export type Edit =
   | { readonly kind: 'add-node'; readonly id: string; readonly node: PipelineNode; readonly at: Point; readonly title?: string }

@@ -1,5 +1,5 @@
 /** One node is one plain object in one file (A-1). Palette, form, checks, docs, key and executor all read it. */
-import * as z from 'zod'
+import type * as z from 'zod'
 import type { RunContext } from './context'
 import type { Fact, FactRequest, Inference, PortFacts } from './facts'
 import type { PortKind, PortValue } from './ports'
@@ -57,8 +57,11 @@ export function defineNode<const Type extends string, Params extends z.ZodObject
   purity: 'deterministic' | 'seeded' | 'volatile'
   /** `engine`: needs TensorFlow, asks for a GPU worker where one is live. `light`: plain CPU work. */
   resource: 'light' | 'engine'
-  /** Params that only lengthen the work (R-65); all others are identity. */
-  extent?: readonly (keyof z.output<Params> & string)[]
+  /**
+   * Params that only lengthen the work (R-65); all others are identity. A function where that depends on other params: with a schedule
+   * that depends on the total length nothing is extent (R-66).
+   */
+  extent?: readonly (keyof z.output<Params> & string)[] | ((params: z.output<Params>) => readonly (keyof z.output<Params> & string)[])
   /** Words people search for besides title and summary. */
   tags?: readonly string[]
   migrations?: readonly Migration[]

@@ -5,8 +5,9 @@
 import * as z from 'zod'
 import type { Registry } from '../../nodes/_kit/define-node'
 import { Edge, LIMITS, type Pipeline, PipelineNode } from '../../nodes/_kit/graph'
+import { own } from '../../nodes/_kit/wires'
 import { type Edit, freshId, type Point } from './editor-state'
-import { defOf, placeOf } from './graph-queries'
+import { placeOf } from './graph-queries'
 
 const At = z.strictObject({ x: z.number(), y: z.number() })
 export const Fragment = z.strictObject({
@@ -21,7 +22,7 @@ export type Fragment = z.infer<typeof Fragment>
 const isLocalPath = (value: unknown): boolean => typeof value === 'string' && /^(\/|~[/\\]|[A-Za-z]:[/\\]|\\\\)/.test(value)
 
 function isSecret(registry: Registry, type: string, param: string): boolean {
-  const field = defOf(registry, type)?.params.shape[param] as z.ZodType | undefined
+  const field = own(registry, type)?.params.shape[param] as z.ZodType | undefined
   return (field?.meta() as { widget?: unknown } | undefined)?.widget === 'secret'
 }
 

@@ -2,14 +2,10 @@
 import type { AnyNode, PortDef, Registry } from '../../nodes/_kit/define-node'
 import type { Edge, Pipeline } from '../../nodes/_kit/graph'
 import type { PortKind } from '../../nodes/_kit/ports'
+import { defOf, type End, portOf } from '../../nodes/_kit/wires'
 import type { Point } from './editor-state'
 
-export type End = { readonly node: string; readonly port: string }
 export type Side = 'in' | 'out'
-
-/** Definition of a node's type, or undefined for a placeholder (UX-53). */
-export const defOf = (registry: Registry, type: string | undefined): AnyNode | undefined =>
-  type !== undefined && Object.hasOwn(registry, type) ? registry[type] : undefined
 
 /** Ports of one side in the order they are drawn. */
 export function portsOf(def: AnyNode | undefined, side: Side): readonly (readonly [string, PortDef])[] {
@@ -22,17 +18,8 @@ export const wiredPorts = (edges: readonly Edge[], node: string, side: Side): re
   ...new Set(edges.filter((e) => (side === 'in' ? e.to : e.from).node === node).map((e) => (side === 'in' ? e.to : e.from).port)),
 ]
 
-export function kindAt(doc: Pipeline, registry: Registry, end: End, side: Side): PortKind | undefined {
-  const def = defOf(registry, doc.nodes[end.node]?.type)
-  const ports = (side === 'in' ? def?.inputs : def?.outputs) as Record<string, PortDef> | undefined
-  return ports && Object.hasOwn(ports, end.port) ? ports[end.port]?.kind : undefined
-}
-
-/** Name on the canvas: the given title, else the type's. */
-export function titleOf(doc: Pipeline, registry: Registry, id: string): string {
-  const type = doc.nodes[id]?.type
-  return doc.layout.nodes[id]?.title ?? defOf(registry, type)?.title ?? type ?? id
-}
+export const kindAt = (doc: Pipeline, registry: Registry, end: End, side: Side): PortKind | undefined =>
+  portOf(defOf(doc, registry, end.node), side === 'in' ? 'inputs' : 'outputs', end.port)?.kind
 
 export const placeOf = (doc: Pipeline, id: string): Point => doc.layout.nodes[id] ?? { x: 0, y: 0 }
 
@@ -70,22 +57,6 @@ export function readingOrder(doc: Pipeline): string[] {
     ready = freed.length > 0 ? [...rest, ...freed].sort(before) : rest
   }
   return order.length === ids.length ? order : [...order, ...ids.filter((id) => !order.includes(id)).sort(before)]
-}
-
-/** All nodes from which one can be reached (`up`) or that it reaches (`down`), without itself. */
-export function reach(doc: Pipeline, id: string, way: 'up' | 'down'): Set<string> {
-  const found = new Set<string>()
-  const open = [id]
-  for (let at = open.pop(); at !== undefined; at = open.pop()) {
-    for (const { from, to } of doc.edges) {
-      const [here, next] = way === 'up' ? [to.node, from.node] : [from.node, to.node]
-      if (here === at && next !== id && !found.has(next)) {
-        found.add(next)
-        open.push(next)
-      }
-    }
-  }
-  return found
 }
 
 /**

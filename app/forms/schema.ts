@@ -1,6 +1,6 @@
 /**
  * From a node's params schema to the fields of its form (UX-40). Reads the JSON Schema that zod makes of it, so a param is described
- * once, beside its node, and everything else follows. What JSON Schema cannot say (refinements) comes from parsing, see `problems.ts`.
+ * once, beside its node, and everything else follows. What JSON Schema cannot say (refinements) comes from parsing, see `nodes/_kit/problems.ts`.
  *
  * Read with care (TC-35): `z.int()` brings bounds near ±2⁵³, which are hidden; `nullable` and `auto` become `anyOf` members; a
  * discriminated union becomes `oneOf` with a `const` in each member and no `discriminator`, so the key is looked for.
@@ -46,6 +46,12 @@ export type Field = {
   nullable: boolean
   unit?: string
   widget?: string
+  /** File endings a file picker offers. */
+  accept?: readonly string[]
+  /** Titles of `true`, `false` and `auto` where a switch can also be left to the plan. */
+  labels?: Readonly<Record<string, string>>
+  /** Shown only while the named params have one of these values. */
+  showIf?: Readonly<Record<string, readonly unknown[]>>
   advanced: boolean
 }
 
@@ -170,6 +176,9 @@ function fieldOf(name: string, given: Json, required: boolean): Field {
     nullable: types.includes('null') || (all?.some((m) => m.type === 'null') ?? false),
     ...(text(schema.unit) !== undefined ? { unit: schema.unit as string } : {}),
     ...(text(schema.widget) !== undefined ? { widget: schema.widget as string } : {}),
+    ...(Array.isArray(schema.accept) ? { accept: schema.accept.filter((end) => typeof end === 'string') } : {}),
+    ...(isJson(schema.labels) ? { labels: schema.labels as Record<string, string> } : {}),
+    ...(isJson(schema.showIf) ? { showIf: schema.showIf as Record<string, readonly unknown[]> } : {}),
     advanced: schema.advanced === true,
   }
 }
@@ -228,3 +237,14 @@ export function blankOf(field: Pick<Field, 'shape' | 'default' | 'auto' | 'nulla
 export function variantValue(key: string, variant: { value: string; fields: readonly Field[] }): Record<string, unknown> {
   return { [key]: variant.value, ...Object.fromEntries(variant.fields.filter((f) => f.required).map((f) => [f.name, blankOf(f)])) }
 }
+
+/** The value a field stands for: what is saved, else the default. */
+export const shownValue = (field: Pick<Field, 'name' | 'default'>, params: Readonly<Record<string, unknown>>): unknown =>
+  Object.hasOwn(params, field.name) ? params[field.name] : field.default
+
+/** Whether a field matters with these settings. */
+export const isShown = (field: Field, fields: readonly Field[], params: Readonly<Record<string, unknown>>): boolean =>
+  Object.entries(field.showIf ?? {}).every(([name, values]) => {
+    const other = fields.find((f) => f.name === name)
+    return !other || values.includes(shownValue(other, params))
+  })

@@ -2,7 +2,6 @@ import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod'
 import { fromSlider, numberText, parseNumber, toSlider } from '../../../app/forms/number-text'
-import { problemsOf } from '../../../app/forms/param-problems'
 import { blankOf, fieldsOf } from '../../../app/forms/schema'
 
 const params = z.strictObject({
@@ -75,27 +74,6 @@ describe('UX-40: fields come from the schema', () => {
       const tried = params.safeParse({ file: 'x', [f.name]: f.name === 'file' ? 'y' : blankOf(f) })
       expect(tried.error?.issues, f.name).toBeUndefined()
     }
-  })
-})
-
-describe('UX-41: problems at the field', () => {
-  it('name what was expected and what came', () => {
-    const problems = problemsOf(params, fields, {
-      steps: 0,
-      rate: 3,
-      file: '',
-      schedule: 'cosine',
-      colour: 'red',
-      target: { by: 'share', share: 4 },
-    })
-    const said = Object.fromEntries(problems.map((p) => [p.path.join('.'), p.message]))
-    expect(said.steps).toBe('0 is outside the range: a whole number from 1 to 1000 steps.')
-    expect(said.rate).toBe('3 is outside the range: a number from 1e-7 to 1, or auto.')
-    expect(said.schedule).toContain('Choose one of')
-    expect(said.colour).toContain('Unknown setting “colour”')
-    expect(said['target.share']).toBeDefined()
-    expect(problemsOf(params, fields, { file: 'a' })).toEqual([])
-    expect(problemsOf(params, fields, {})[0]).toEqual({ path: ['file'], message: 'This setting is needed.' })
   })
 })
 

@@ -1,0 +1,54 @@
+/**
+ * What a run tells the browser (ARCHITECTURE.md, "Run events"). The shapes are written here as this side reads them: an event comes over
+ * the wire as JSON of a stored row, and a newer server may send kinds that this page does not know; those are counted and otherwise left alone.
+ */
+
+export type RunStatus = 'queued' | 'running' | 'paused' | 'succeeded' | 'failed' | 'stopped'
+export type NodeStatus = 'waiting' | 'queued' | 'running' | 'paused' | 'done' | 'reused' | 'failed' | 'stopped' | 'skipped' | 'cancelled'
+
+export const RUN_ENDED: ReadonlySet<RunStatus> = new Set(['succeeded', 'failed', 'stopped'])
+export const NODE_ENDED: ReadonlySet<NodeStatus> = new Set(['done', 'reused', 'failed', 'stopped', 'skipped', 'cancelled'])
+
+/** A fault as a row stores it (A-6, UX-85). Everything but code and message may be missing. */
+export type RunError = {
+  code: string
+  message: string
+  /** Decides what is offered: `resource` has a fix, `transient` was retried, `lost` goes on from the checkpoint (R-49). */
+  failure?: 'user' | 'internal' | 'resource' | 'transient' | 'lost'
+  reason?: string | undefined
+  /** Param of the node it belongs to. */
+  param?: string | undefined
+  where?: string | undefined
+  expected?: string | undefined
+  got?: string | undefined
+  fix?: string | undefined
+  details?: string | undefined
+}
+
+export type LogLine = { at: string; level: 'info' | 'warn' | 'error'; text: string }
+export type Progress = { done: number; total: number; unit: string; etaSeconds: number | null }
+export type Checkpoint = { step: number; manifest: string; metric?: number }
+/** One point of the live curves; `step` is the x axis. */
+export type Point = { step: number } & Record<string, number>
+
+type Kinds = {
+  run: { status: RunStatus; wanted?: string }
+  node: {
+    status: NodeStatus
+    attempt: number
+    reason?: string | null
+    outputs?: Record<string, unknown> | null
+    error?: RunError | null
+    key?: string | null
+    reusedFrom?: unknown
+  }
+  progress: Progress
+  metric: { points: readonly Point[] }
+  log: { lines: readonly LogLine[] }
+  checkpoint: Checkpoint
+}
+export type EventKind = keyof Kinds
+
+export type RunEvent = {
+  [K in EventKind]: { run: string; seq: number; node: string | null; at: string; kind: K; data: Kinds[K] }
+}[EventKind]

@@ -169,6 +169,14 @@ export const nodeRuns = pgTable(
     resource: text('resource').$type<ResourceClass>().notNull(),
     /** Resolved: defaults filled, no `auto` left, overrides applied. */
     params: json('params').$type<Record<string, unknown>>().notNull(),
+    /** What the keys are made of besides params: node version, implDigest, content digests by input port, source digest; and the prediction. */
+    recipe: json('recipe').$type<{
+      version: number
+      implDigest: string | null
+      inputs: Record<string, string> | null
+      source: string | null
+      estimatedSeconds: number | null
+    }>(),
     /** Input port → where its value comes from. */
     wires: json('wires').$type<Record<string, { node: string; port: string }>>().notNull(),
     /** Cache key (R-58); null until the real input digests are known. */

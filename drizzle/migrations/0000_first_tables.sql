@@ -89,6 +89,7 @@ CREATE TABLE "node_runs" (
 	"status" text NOT NULL,
 	"resource" text NOT NULL,
 	"params" json NOT NULL,
+	"recipe" json,
 	"wires" json NOT NULL,
 	"key" text,
 	"identity_key" text,

@@ -36,6 +36,7 @@ const WRONG: readonly [file: string, code: string, message: string][] = [
   ['server/trpc/thing.ts', "import { eq } from 'drizzle-orm'\nexport const a = eq", 'All SQL lives in server/storage'],
   ['server/executor/thing.ts', "import { b } from '../trpc/router'\nexport const a = b", 'The executor knows nodes and storage'],
   ['server/executor/thing.ts', "import { b } from '../../engine/index'\nexport const a = b", 'The executor knows nodes and storage'],
+  ['server/executor/thing.ts', "import { runs } from '../../drizzle/schema'\nexport const a = runs", 'Tables belong to server/storage'],
   ['server/storage/thing.ts', "import { b } from '../executor/states'\nexport const a = b", 'Storage stands on drizzle/schema'],
   ['server/storage/thing.ts', "import { b } from '../../nodes/train'\nexport const a = b", 'Storage stands on drizzle/schema'],
   ['server/workers/thing.ts', "import { b } from '../trpc/router'\nexport const a = b", 'A worker knows executor and engine'],
@@ -109,7 +110,7 @@ const RIGHT: readonly [file: string, code: string][] = [
   ],
   [
     'server/workers/worker.ts',
-    "import { engine } from '../../engine/index'\nimport { settle } from '../executor/settle'\n\nexport const a = [engine, settle]",
+    "import { engine } from '../../engine/index'\nimport type { NodeRunStatus } from '../../drizzle/schema'\nimport { settle } from '../executor/settle'\n\nexport const a = (s: NodeRunStatus) => [engine, settle, s]",
   ],
   [
     'server/storage/runs.ts',

@@ -46,7 +46,7 @@ export async function startProduct({ home, port, env = {}, root = ROOT, timeoutM
   let ended: string | null = null
   const child: ChildProcess = spawn(NODE, [join(root, 'scripts/start.mjs')], {
     cwd: root,
-    env: { ...process.env, THAW_HOME: home, PORT: String(port ?? 0), NO_COLOR: '1', NEXT_TELEMETRY_DISABLED: '1', ...env },
+    env: { ...process.env, THAW_HOME: home, ...(port ? { PORT: String(port) } : {}), NO_COLOR: '1', NEXT_TELEMETRY_DISABLED: '1', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const pid = child.pid

@@ -50,5 +50,5 @@ type Kinds = {
 export type EventKind = keyof Kinds
 
 export type RunEvent = {
-  [K in EventKind]: { run: string; seq: number; node: string | null; at: string; kind: K; data: Kinds[K] }
+  [K in EventKind]: { run: string; seq: number; nodeId: string | null; at: string; kind: K; data: Kinds[K] }
 }[EventKind]

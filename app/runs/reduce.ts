@@ -141,8 +141,8 @@ export function foldEvents(run: RunState, events: readonly RunEvent[]): RunState
       next.wanted = event.data.wanted ?? next.wanted
       if (event.data.status === 'running') next.startedAt ??= event.at
       next.endedAt = RUN_ENDED.has(event.data.status) ? event.at : null
-    } else if (event.node !== null) {
-      nodes[event.node] = foldNode(nodes[event.node] ?? emptyNodeRun, event)
+    } else if (event.nodeId !== null) {
+      nodes[event.nodeId] = foldNode(nodes[event.nodeId] ?? emptyNodeRun, event)
     }
   }
   next.nodes = nodes

@@ -130,11 +130,17 @@ async function vitest(title, config, filters) {
 }
 
 try {
-  await check('engine', async () => {
-    const { ensureEngine } = await import('./engine-install.mjs')
-    await ensureEngine()
-    return true
-  })
+  head('engine')
+  const engine = (await run([join(root, 'scripts/engine-install.mjs')])) === 0
+  // Thaw runs without TensorFlow, only slower, so a machine that cannot have it is no failure; a CI machine must.
+  if (engine) total.passed += 1
+  else if (process.env.CI === 'true') {
+    total.failed += 1
+    failures.push('engine: TensorFlow could not be installed; see above. Under CI=true that is a failure.')
+  } else {
+    total.skipped += 1
+    notes.push('TensorFlow could not be installed (see above): the tests run on the slower fallback engine.')
+  }
   const built = await check('build', async () => (await run([join(root, 'scripts/build.mjs')])) === 0)
 
   const browserOnly = words.length > 0 && words.every((word) => word.includes('e2e'))

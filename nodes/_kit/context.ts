@@ -2,8 +2,9 @@
  * All that a node may ask of the outside world (A-3). The executor implements it inside the trainer process; nodes never see how.
  * The trainer has no network: what must be fetched is asked of the worker through `ctx.fetchModel`.
  */
-import type { DatasetHandle, Digest, FileHandle, LineageEntry, ModelHandle, TrainablePlan } from './ports'
+
 import type { ModelHeader } from './facts'
+import type { DatasetHandle, Digest, FileHandle, LineageEntry, ModelHandle, TrainablePlan } from './ports'
 
 export type LogLevel = 'info' | 'warn' | 'error'
 
@@ -66,12 +67,31 @@ export type TrainArguments = {
 export type TrainEvent =
   | { type: 'start'; totalSteps: number; fromStep: number; trainedTokensPerEpoch: number; rows: number; dropped: number; backend: string }
   | { type: 'preparing'; done: number; total: number; what: string }
-  | { type: 'step'; step: number; epoch: number; loss: number; grad_norm: number; learning_rate: number; tokens_per_second: number; num_tokens: number; seconds: number }
+  | {
+      type: 'step'
+      step: number
+      epoch: number
+      loss: number
+      grad_norm: number
+      learning_rate: number
+      tokens_per_second: number
+      num_tokens: number
+      seconds: number
+    }
   | { type: 'eval'; step: number; epoch: number; eval_loss: number; seconds: number }
   | { type: 'checkpoint'; step: number; metric?: number }
   /** Stopped on request, after the checkpoint. The model of this step can be used as it is. */
   | { type: 'stopped'; step: number }
-  | { type: 'done'; step: number; epochs: number; delta: Digest; train_loss: number; eval_loss: number | null; bestStep: number | null; seconds: number }
+  | {
+      type: 'done'
+      step: number
+      epochs: number
+      delta: Digest
+      train_loss: number
+      eval_loss: number | null
+      bestStep: number | null
+      seconds: number
+    }
 
 export type GenerateOptions = {
   max_new_tokens: number
@@ -86,18 +106,43 @@ export type GenerateOptions = {
 
 /** The engine as nodes see it: whole jobs over handles, never tensors. */
 export interface EngineAccess {
-  readonly backend: { name: 'tensorflow' | 'wasm' | 'cpu'; device: string; reason: string }
+  /** `bf16`: whether matrix products in bfloat16 are faster here; absent where nobody measured. */
+  readonly backend: { name: 'tensorflow' | 'wasm' | 'cpu'; device: string; reason: string; bf16?: boolean }
   /** Reads and stores the source files of a model, refusing what it cannot read by name (E-20). `path` comes from `ctx.fetchModel`. */
   importModel(source: { path: string; name: string; source: string; license: string | null }): Promise<ModelHandle>
   header(model: ModelHandle): Promise<ModelHeader>
   /** Ends with `done` or `stopped`. Leaving the loop early stops training and frees its memory. */
-  train(job: { model: ModelHandle; data: DatasetHandle; validation?: DatasetHandle; trainable: TrainablePlan | null; args: TrainArguments }): AsyncIterable<TrainEvent>
+  train(job: {
+    model: ModelHandle
+    data: DatasetHandle
+    validation?: DatasetHandle
+    trainable: TrainablePlan | null
+    args: TrainArguments
+  }): AsyncIterable<TrainEvent>
   /** Token-weighted mean loss over the trained tokens (SCI-3). `rowLosses[i]` belongs to row i. */
-  evaluate(job: { model: ModelHandle; data: DatasetHandle; max_length: number; batch_size: number; train_on: TrainArguments['train_on']; onProgress?(done: number, total: number): void }): Promise<{ loss: number; perplexity: number; tokens: number; rowLosses: number[] }>
+  evaluate(job: {
+    model: ModelHandle
+    data: DatasetHandle
+    max_length: number
+    batch_size: number
+    train_on: TrainArguments['train_on']
+    onProgress?(done: number, total: number): void
+  }): Promise<{ loss: number; perplexity: number; tokens: number; rowLosses: number[] }>
   /** Answers for each row's prompt (its messages without the last assistant turn, or its prompt), in row order. */
-  generate(job: { model: ModelHandle; data: DatasetHandle; options: GenerateOptions; onProgress?(done: number, total: number): void }): Promise<{ prompts: string[]; texts: string[]; tokens: number[]; truncated: boolean[] }>
+  generate(job: {
+    model: ModelHandle
+    data: DatasetHandle
+    options: GenerateOptions
+    onProgress?(done: number, total: number): void
+  }): Promise<{ prompts: string[]; texts: string[]; tokens: number[]; truncated: boolean[] }>
   /** Writes an HF folder (F-10) as artifacts, reads it back and compares (F-57); throws when it does not match. */
-  exportFolder(job: { model: ModelHandle; name: string; dtype: 'F32' | 'BF16' | 'F16'; card: string; metadata: Record<string, string> }): Promise<{ file: FileHandle; maxLogitDifference: number }>
+  exportFolder(job: {
+    model: ModelHandle
+    name: string
+    dtype: 'F32' | 'BF16' | 'F16'
+    card: string
+    metadata: Record<string, string>
+  }): Promise<{ file: FileHandle; maxLogitDifference: number }>
 }
 
 export interface RunContext {

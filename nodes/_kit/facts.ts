@@ -48,6 +48,8 @@ export type DataHeader = {
   detected: { format: string; reason: string; alternatives: readonly string[] } | null
   chars: { mean: number; max: number }
   sample: readonly Record<string, unknown>[]
+  /** Rows that cannot be used, as far as was read; at most 20. */
+  faults?: readonly { line: number | null; reason: string }[]
 }
 
 /** What a node asks the server to look at. A pure function of its params. */

@@ -1,0 +1,12 @@
+/** Pure functions over rows and numbers: readers, formats, splits, scores. No TensorFlow, nothing of ours. */
+export { type Conversion, type Detection, detectFormat, FORMATS, type Format, type Mapping, shapeOf, toCanonicalRows } from './formats'
+export { canonicalJson, contentId } from './hash'
+export { type ByteSource, type DataHeader, dataHeader } from './header'
+export { type AnswerScores, extractObject, type RowScore, scoreAnswers } from './metrics/answers'
+export { bootstrap, type Interval, intervalOf, pairedBootstrap } from './metrics/bootstrap'
+export { canonicalValue } from './metrics/canonical'
+export { seeded } from './random'
+export { containerOf, readTable } from './readers/index'
+export { answerOf, type CanonicalRow, lengthOf, lengthsOf, parseJsonl, promptOf, questionOf, rowsToJsonl } from './rows'
+export { type Split, splitRows } from './splits'
+export { type Container, type Fault, READ_LIMITS, type SourceRow, type Table } from './table'

@@ -1,0 +1,24 @@
+/** The list of node types. Adding one: a file, a line here, a test. */
+import { type CatalogEntry, catalogOf, type InstanceOf, instanceSchema } from './_kit/catalog'
+import type { AnyNode } from './_kit/define-node'
+import { exportModel } from './export'
+import { freezeLayers } from './freeze-layers'
+import { loadData } from './load-data'
+import { loadModel } from './load-model'
+import { splitData } from './split-data'
+import { train } from './train'
+import { validate } from './validate'
+
+/** In the order of a graph: the palette keeps it inside each group. */
+const ALL = [loadModel, freezeLayers, loadData, splitData, train, validate, exportModel] as const satisfies readonly AnyNode[]
+type Def = (typeof ALL)[number]
+
+export const registry = Object.fromEntries(ALL.map((n) => [n.type, n])) as { [D in Def as D['type']]: D }
+export type NodeType = keyof typeof registry
+
+/** A node with its params, narrowed by its type. */
+export type NodeInstance = InstanceOf<Def>
+export const NodeInstance = instanceSchema(ALL)
+
+/** Plain JSON: all that the palette, the forms, the CLI and the docs page need. */
+export const catalog = (): CatalogEntry[] => catalogOf(ALL)

@@ -4,6 +4,8 @@
  */
 import type { StoredError } from '../drizzle/schema'
 
+/** An error as it is stored, sent in events and answered to the browser. */
+export type ErrorInfo = StoredError
 export type FailureClass = StoredError['failure']
 
 type CodeInfo = {

@@ -25,6 +25,7 @@ import {
   selectionIn,
   undo,
 } from './history'
+import { staleReasons } from './stale'
 
 export type EditorState = Editing & {
   readonly id: string
@@ -78,12 +79,21 @@ export function createEditorStore(given: { id: string; name: string; revision: n
   }))
 }
 
+export type Ran = { readonly document: Pipeline; readonly number: number | null }
+
 export type DerivedState = {
   readonly facts: Facts
   readonly order: readonly string[]
   readonly nodes: Readonly<Record<string, InferredNode>>
   readonly problems: readonly Problem[]
   readonly unanswered: readonly FactRequest[]
+  /** Ends with at least one wire, as `in node.port` and `out node.port`. */
+  readonly wired: ReadonlySet<string>
+  /** Why a node's last result no longer counts, by node (UX-64). */
+  readonly stale: Readonly<Record<string, string>>
+  /** The run whose results are on the cards; null before the first. */
+  readonly ran: Ran | null
+  setRan(ran: Ran | null): void
   answer(facts: Facts): void
   /** Forgets an answer, so that it is asked again: the file behind a path may have changed. */
   forget(requests: readonly FactRequest[]): void
@@ -101,13 +111,24 @@ function keepSame(before: Readonly<Record<string, InferredNode>>, after: Inferre
 }
 
 /** Follows the editor: every edit of the graph (not of the layout) is checked and inferred at once (UX-64, UX-68). */
-export function createDerivedStore(editor: StoreApi<EditorState>, registry: Registry): { store: StoreApi<DerivedState>; stop: () => void } {
+export function createDerivedStore(
+  editor: StoreApi<EditorState>,
+  registry: Registry,
+): { store: StoreApi<DerivedState>; follow: () => () => void } {
   const look = (document: Pipeline, facts: Facts, before: Readonly<Record<string, InferredNode>>) => {
     const { problems, inference } = check(document, registry, facts)
     return { facts, problems, order: inference.order, unanswered: inference.unanswered, nodes: keepSame(before, inference.nodes) }
   }
+  const wiredIn = ({ edges }: Pipeline) =>
+    new Set(edges.flatMap(({ from, to }) => [`out ${from.node}.${from.port}`, `in ${to.node}.${to.port}`]))
+  const staleIn = (document: Pipeline, ran: Ran | null): Record<string, string> =>
+    ran ? Object.fromEntries(staleReasons(document, ran.document, registry, ran.number)) : {}
   const store = createStore<DerivedState>((set, get) => ({
     ...look(editor.getState().document, {}, {}),
+    wired: wiredIn(editor.getState().document),
+    stale: {},
+    ran: null,
+    setRan: (ran) => set({ ran, stale: staleIn(editor.getState().document, ran) }),
     answer: (more) => set((state) => look(editor.getState().document, { ...state.facts, ...more }, state.nodes)),
     forget(requests) {
       const gone = new Set(requests.map(factKey))
@@ -115,15 +136,26 @@ export function createDerivedStore(editor: StoreApi<EditorState>, registry: Regi
       set((state) => look(editor.getState().document, facts, state.nodes))
     },
   }))
-  const stop = editor.subscribe(({ document: now }, { document: then }) => {
+  let seen = editor.getState().document
+  const catchUp = () => {
+    const [now, then] = [editor.getState().document, seen]
+    seen = now
     // Titles appear in messages, so a rename is looked at; a move is not.
     const renamed =
       now.layout !== then.layout && Object.keys(now.nodes).some((id) => now.layout.nodes[id]?.title !== then.layout.nodes[id]?.title)
     if (now.nodes !== then.nodes || now.edges !== then.edges || now.inputs !== then.inputs || renamed) {
-      store.setState((state) => look(now, state.facts, state.nodes))
+      store.setState((state) => ({
+        ...look(now, state.facts, state.nodes),
+        stale: staleIn(now, state.ran),
+        ...(now.edges !== then.edges && { wired: wiredIn(now) }),
+      }))
     }
-  })
-  return { store, stop }
+  }
+  const follow = () => {
+    catchUp()
+    return editor.subscribe(catchUp)
+  }
+  return { store, follow }
 }
 
 export type InspectorTab = 'settings' | 'data' | 'run' | 'notes'

@@ -1,0 +1,236 @@
+'use client'
+/**
+ * What a person can do, in one place: gesture, menu, key and palette call these. Each makes at most one entry in the history, says what
+ * happened to those who cannot see it (UX-132), and offers Undo where something disappeared (D-50).
+ */
+import { connectionVerdict } from '../../nodes/_kit/connect'
+import type { Edge } from '../../nodes/_kit/graph'
+import type { Fix, Problem } from '../../nodes/_kit/problems'
+import { type End, own, titleOf } from '../../nodes/_kit/wires'
+import { toast } from '../ui/toast'
+import { addBeside, addNode, type Built, deleteSelected, disableSelected, fixEdit, insertOn, moveBy } from './build'
+import type { Editor } from './context'
+import { edgeKey, type Point } from './editor-state'
+import { copyFragment, type Fragment, parseFragment, pasteEdit } from './fragment'
+import { kindAt, placeOf, readingOrder, type Side } from './graph-queries'
+import type { QuickAdd } from './stores'
+
+const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)
+
+export type Actions = ReturnType<typeof createActions>
+
+export function createActions({ registry, editor, derived, view }: Editor) {
+  const doc = () => editor.getState().document
+  const title = (id: string) => titleOf(doc(), registry, id)
+  const say = (text: string) => view.getState().say(text)
+
+  let problemAt = -1
+
+  /** Puts the canvas's focus on a node, once it is drawn. */
+  function focusNode(id: string | undefined) {
+    view.getState().set({ focused: id ?? null })
+    if (id !== undefined)
+      requestAnimationFrame(() => document.querySelector<HTMLElement>(`[data-node="${CSS.escape(id)}"]`)?.focus({ preventScroll: true }))
+    else document.querySelector<HTMLElement>('[data-canvas]')?.focus({ preventScroll: true })
+  }
+
+  function commit(built: Built | null, options: { select?: boolean; gesture?: string; undoToast?: boolean } = {}): boolean {
+    if (!built) return false
+    const done = editor.getState().apply(built.edit, {
+      label: built.label,
+      ...(options.gesture !== undefined && { gesture: options.gesture }),
+      ...(options.select && { select: { nodes: built.ids, edges: [] } }),
+    })
+    if (!done) return false
+    say(sentence(built.label))
+    if (options.undoToast) toast(sentence(built.label.replace(/^delete/, 'deleted')), { label: 'Undo', onPress: undo })
+    return true
+  }
+
+  function undo() {
+    const label = editor.getState().undo()
+    say(label === null ? 'Nothing to undo' : `Undone: ${label}`)
+  }
+  function redo() {
+    const label = editor.getState().redo()
+    say(label === null ? 'Nothing to redo' : `Redone: ${label}`)
+  }
+
+  function added(built: Built | null): boolean {
+    if (!commit(built, { select: true })) return false
+    view.getState().set({ quickAdd: null, tab: 'settings' })
+    focusNode(built?.ids[0])
+    return true
+  }
+
+  /** Joins two ends given in any order; when they cannot be joined, shows why, and the fix, at `at` (UX-26). */
+  function connect(a: { end: End; side: Side }, b: { end: End; side: Side }, at: Point | null): boolean {
+    if (a.side === b.side) {
+      const reason =
+        a.side === 'out'
+          ? 'Both ends are outputs. A wire leads from an output to an input.'
+          : 'Both ends are inputs. A wire leads from an output to an input.'
+      refuse({ at, kind: kindAt(doc(), registry, b.end, b.side) ?? null, reason })
+      return false
+    }
+    const [from, to] = a.side === 'out' ? [a.end, b.end] : [b.end, a.end]
+    const verdict = connectionVerdict({ document: doc(), registry, from, to, facts: derived.getState().facts })
+    if (!verdict.ok) {
+      refuse({ at, kind: kindAt(doc(), registry, from, 'out') ?? null, reason: verdict.reason, ...(verdict.fix && { fix: verdict.fix }) })
+      return false
+    }
+    const label = `connect ${title(from.node)} to ${title(to.node)}`
+    if (editor.getState().apply({ kind: 'connect', edge: { from, to } }, { label }))
+      say(`Connected ${title(from.node)} to ${title(to.node)}`)
+    return true
+  }
+
+  function refuse(refusal: { at: Point | null; kind: import('../../nodes/_kit/ports').PortKind | null; reason: string; fix?: Fix }) {
+    say(refusal.reason)
+    const { at, ...rest } = refusal
+    view.getState().set({ refusal: { ...rest, at: at ?? { x: 24, y: 24 } } })
+  }
+
+  async function copy(cut: boolean): Promise<void> {
+    const { selection } = editor.getState()
+    if (selection.nodes.length === 0) return
+    const text = JSON.stringify(copyFragment(doc(), registry, selection.nodes), null, 1)
+    try {
+      await navigator.clipboard.writeText(text)
+    } catch {
+      kept = parseFragment(text)
+    }
+    if (cut) commit(deleteSelected(doc(), registry, selection, true), { undoToast: true })
+    else say(`Copied ${selection.nodes.length === 1 ? title(selection.nodes[0] as string) : `${selection.nodes.length} nodes`}`)
+  }
+  /** Where the browser forbids the clipboard, copying still works inside this page. */
+  let kept: Fragment | null = null
+
+  function pasteText(text: string | null, at: Point): boolean {
+    const fragment = (text === null ? null : parseFragment(text)) ?? (text === null || text === '' ? kept : null)
+    if (!fragment) {
+      toast('That isn’t a Thaw fragment.')
+      say('That isn’t a Thaw fragment.')
+      return false
+    }
+    const { edit, ids } = pasteEdit(doc(), fragment, at)
+    const done = commit({ edit, ids, label: `paste ${ids.length === 1 ? '1 node' : `${ids.length} nodes`}` }, { select: true })
+    if (done) focusNode(ids[0])
+    return done
+  }
+
+  return {
+    undo,
+    redo,
+    focusNode,
+    connect,
+    refuse,
+    pasteText,
+    copy,
+    say,
+
+    addAt: (type: string, at: Point, link?: QuickAdd['link']) => added(addNode(doc(), registry, type, at, link)),
+    addBeside: (type: string, centre: Point) => {
+      const { nodes } = editor.getState().selection
+      return added(addBeside(doc(), registry, type, nodes.length === 1 ? nodes[0] : undefined, centre))
+    },
+    insert: (type: string, edge: Edge) => added(insertOn(doc(), registry, type, edge)),
+
+    remove(plain: boolean) {
+      const { selection } = editor.getState()
+      const order = readingOrder(doc())
+      const at = order.indexOf(selection.nodes[0] ?? '')
+      if (!commit(deleteSelected(doc(), registry, selection, plain), { undoToast: true })) return
+      const left = order.filter((id) => own(doc().nodes, id))
+      focusNode(left[Math.min(Math.max(0, at - 1), left.length - 1)])
+    },
+
+    duplicate() {
+      const { selection } = editor.getState()
+      if (selection.nodes.length === 0) return
+      const places = selection.nodes.map((id) => placeOf(doc(), id))
+      const at = { x: Math.min(...places.map((p) => p.x)) + 32, y: Math.min(...places.map((p) => p.y)) + 32 }
+      const { edit, ids } = pasteEdit(doc(), copyFragment(doc(), registry, selection.nodes), at)
+      if (
+        commit(
+          { edit, ids, label: `duplicate ${ids.length === 1 ? title(selection.nodes[0] as string) : `${ids.length} nodes`}` },
+          { select: true },
+        )
+      )
+        focusNode(ids[0])
+    },
+
+    selectAll() {
+      editor.getState().select({ nodes: Object.keys(doc().nodes), edges: doc().edges.map(edgeKey) })
+      say(`${Object.keys(doc().nodes).length} nodes selected`)
+    },
+
+    toggleDisabled: () => commit(disableSelected(doc(), registry, editor.getState().selection.nodes)),
+
+    move(by: Point) {
+      const { nodes } = editor.getState().selection
+      const { focused } = view.getState()
+      const ids = nodes.length > 0 ? nodes : focused !== null && own(doc().nodes, focused) ? [focused] : []
+      // Repeated presses of an arrow are one gesture until another key or a pause ends it.
+      if (commit(moveBy(doc(), registry, ids, by), { gesture: `nudge ${ids.join()}` })) {
+        const place = placeOf(doc(), ids[0] as string)
+        say(`Moved to ${place.x}, ${place.y}`)
+      }
+    },
+
+    rename(id: string, name: string) {
+      commit({ edit: { kind: 'rename', id, title: name }, label: `rename ${title(id)}`, ids: [id] })
+    },
+
+    /** Walks from node to node: along wires left and right, in reading order up and down (UX-111). */
+    walk(way: 'left' | 'right' | 'up' | 'down') {
+      const order = readingOrder(doc())
+      const at = view.getState().focused ?? editor.getState().selection.nodes[0] ?? null
+      if (order.length === 0) return
+      let next: string | undefined
+      if (at === null || !own(doc().nodes, at)) next = order[0]
+      else if (way === 'left') next = doc().edges.find((e) => e.to.node === at)?.from.node
+      else if (way === 'right') next = doc().edges.find((e) => e.from.node === at)?.to.node
+      else next = order[order.indexOf(at) + (way === 'down' ? 1 : -1)]
+      if (next === undefined) {
+        say(way === 'left' ? 'Nothing feeds this node' : way === 'right' ? 'This node feeds nothing' : 'No further node')
+        return
+      }
+      editor.getState().select({ nodes: [next], edges: [] })
+      focusNode(next)
+    },
+
+    fix(fix: Fix) {
+      const built = fixEdit(doc(), registry, fix)
+      if (commit(built, { select: (built?.ids.length ?? 0) > 0 })) view.getState().set({ refusal: null })
+    },
+
+    /** Shows a problem at its place: selects its node, opens its settings and puts the focus on the field (UX-86). */
+    show(problem: Pick<Problem, 'node' | 'param' | 'message'>) {
+      if (problem.node !== null && own(doc().nodes, problem.node)) {
+        editor.getState().select({ nodes: [problem.node], edges: [] })
+        view.getState().set({
+          tab: 'settings',
+          focused: problem.node,
+          large: null,
+          goTo: {
+            node: problem.node,
+            ...(problem.param !== undefined && { param: problem.param.split('.')[0] as string }),
+            at: Date.now(),
+          },
+        })
+      } else editor.getState().select({ nodes: [], edges: [] })
+      say(problem.message)
+    },
+
+    /** F8 and ⇧F8: from problem to problem, round and round. */
+    nextProblem(step: 1 | -1) {
+      const { problems } = derived.getState()
+      if (problems.length === 0) return say('No problems')
+      problemAt = (problemAt + step + problems.length) % problems.length
+      const problem = problems[problemAt]
+      view.getState().set({ checked: true })
+      if (problem) this.show(problem)
+    },
+  }
+}

@@ -1,0 +1,23 @@
+'use client'
+/** Zoom, fit, bottom left (UX-11). */
+import { useReactFlow, useStore } from '@xyflow/react'
+import { IconButton } from '../ui/button'
+import { percent } from '../ui/words'
+
+const MOTION = { duration: 200 }
+export const FIT = { padding: 0.12, maxZoom: 1, ...MOTION }
+
+export function CanvasControls() {
+  const flow = useReactFlow()
+  const zoom = useStore((s) => Math.round(s.transform[2] * 100) / 100)
+  return (
+    <div className="ctrl" role="toolbar" aria-label="Canvas">
+      <IconButton icon="minus" label="Zoom out" shortcut="−" tipSide="top" onClick={() => void flow.zoomOut(MOTION)} />
+      <button type="button" className="z" aria-label={`Zoom ${percent(zoom)}, back to 100 %`} onClick={() => void flow.zoomTo(1, MOTION)}>
+        {percent(zoom)}
+      </button>
+      <IconButton icon="plus" label="Zoom in" shortcut="+" tipSide="top" onClick={() => void flow.zoomIn(MOTION)} />
+      <IconButton icon="fit" label="Fit everything" shortcut="1" tipSide="top" onClick={() => void flow.fitView(FIT)} />
+    </div>
+  )
+}

@@ -1,0 +1,410 @@
+'use client'
+/** The canvas: React Flow as a view of the document. It draws what the stores say and turns gestures into edits; it owns no state of its own
+ * but sizes and the drag in progress. Keys are handled by `use-keys.ts`, not by React Flow (TC-43). */
+import {
+  applyNodeChanges,
+  Background,
+  BackgroundVariant,
+  type Connection,
+  type EdgeChange,
+  type EdgeTypes,
+  type FinalConnectionState,
+  type Edge as FlowEdge,
+  type Node as FlowNode,
+  MiniMap,
+  type NodeChange,
+  type NodeTypes,
+  type OnConnectStartParams,
+  ReactFlow,
+  useReactFlow,
+} from '@xyflow/react'
+import { type DragEvent, type MouseEvent, memo, useCallback, useMemo, useRef, useState } from 'react'
+import { useShallow } from 'zustand/react/shallow'
+import { connectionVerdict } from '../../nodes/_kit/connect'
+import { defOf, titleOf } from '../../nodes/_kit/wires'
+import { useActions } from './actions-context'
+import { fittingEnds } from './build'
+import { CanvasControls } from './canvas-controls'
+import { useDerived, useEditor, useStores, useView } from './context'
+import { edgeKey, type Point } from './editor-state'
+import { EmptyCanvas } from './empty-canvas'
+import { portsOf, type Side } from './graph-queries'
+import { NodeCard } from './node-card'
+import { NoteCard } from './note-card'
+import { PALETTE_MIME } from './palette'
+import { QuickAddList } from './quick-add'
+import { RefusalBubble } from './refusal'
+import { DrawnWire, Wire } from './wire'
+
+// At module level: made inside the component they remount every node on every render, 15 times slower (TC-37).
+const NODE_TYPES: NodeTypes = { card: NodeCard, note: NoteCard }
+const EDGE_TYPES: EdgeTypes = { wire: Wire }
+const SNAP: [number, number] = [16, 16]
+const PAN_BUTTONS = [1, 2]
+const MINIMAP_FROM = 15
+export const NOTE_PREFIX = 'note:'
+
+export const Canvas = memo(function Canvas({ label }: { label: string }) {
+  const { registry, editor, derived, view } = useStores()
+  const actions = useActions()
+  const flow = useReactFlow()
+  const frame = useRef<HTMLDivElement>(null)
+  const { nodes, onNodesChange, endDrag } = useFlowNodes()
+  const { edges, onEdgesChange } = useFlowEdges()
+  const connecting = useView((s) => s.connecting !== null)
+  const overWire = useRef<string | null>(null)
+
+  const inFrame = useCallback((client: Point): Point => {
+    const box = frame.current?.getBoundingClientRect()
+    return { x: client.x - (box?.left ?? 0), y: client.y - (box?.top ?? 0) }
+  }, [])
+
+  const isValidConnection = useCallback(
+    ({ source, target, sourceHandle, targetHandle }: Connection | FlowEdge) =>
+      connectionVerdict({
+        document: editor.getState().document,
+        registry,
+        from: { node: source, port: sourceHandle ?? '' },
+        to: { node: target, port: targetHandle ?? '' },
+        facts: derived.getState().facts,
+      }).ok,
+    [editor, derived, registry],
+  )
+
+  const onConnect = useCallback(
+    ({ source, target, sourceHandle, targetHandle }: Connection) => {
+      actions.connect(
+        { end: { node: source, port: sourceHandle ?? '' }, side: 'out' },
+        { end: { node: target, port: targetHandle ?? '' }, side: 'in' },
+        null,
+      )
+    },
+    [actions],
+  )
+
+  const onConnectStart = useCallback(
+    (_: unknown, { nodeId, handleId, handleType }: OnConnectStartParams) => {
+      if (nodeId === null || handleId === null) return
+      const [from, side]: [{ node: string; port: string }, Side] = [
+        { node: nodeId, port: handleId },
+        handleType === 'source' ? 'out' : 'in',
+      ]
+      view.getState().set({
+        connecting: { from, side, fits: fittingEnds(editor.getState().document, registry, from, side) },
+        refusal: null,
+        quickAdd: null,
+      })
+    },
+    [editor, view, registry],
+  )
+
+  const onConnectEnd = useCallback(
+    (event: globalThis.MouseEvent | TouchEvent, state: FinalConnectionState) => {
+      const { connecting: wire } = view.getState()
+      view.getState().set({ connecting: null })
+      if (!wire || state.isValid) return
+      const client = 'changedTouches' in event ? (event.changedTouches[0] ?? { clientX: 0, clientY: 0 }) : event
+      const pointer = { x: client.clientX, y: client.clientY }
+      const from = { end: wire.from, side: wire.side }
+      const other: Side = wire.side === 'out' ? 'in' : 'out'
+      if (state.toHandle && state.toNode) {
+        const end = { node: state.toNode.id, port: state.toHandle.id ?? '' }
+        if (end.node === wire.from.node && end.port === wire.from.port) return
+        actions.connect(from, { end, side: state.toHandle.type === 'source' ? 'out' : 'in' }, inFrame(pointer))
+        return
+      }
+      // Dropped on a card: its one fitting port is meant; with none, its first port of that side says why not.
+      const card = (document.elementFromPoint(pointer.x, pointer.y) as Element | null)?.closest<HTMLElement>('[data-node]')?.dataset.node
+      if (card === wire.from.node) return
+      if (card !== undefined) {
+        const fitting = portsOf(defOf(editor.getState().document, registry, card), other)
+          .map(([port]) => port)
+          .filter((port) => wire.fits.has(`${card}.${port}`))
+        const free = fitting.filter((port) => other === 'out' || !derived.getState().wired.has(`in ${card}.${port}`))
+        const port = free[0] ?? fitting[0] ?? portsOf(defOf(editor.getState().document, registry, card), other)[0]?.[0]
+        if (port !== undefined) actions.connect(from, { end: { node: card, port }, side: other }, inFrame(pointer))
+        return
+      }
+      const place = flow.screenToFlowPosition(pointer)
+      view.getState().set({
+        quickAdd: {
+          at: inFrame(pointer),
+          place: wire.side === 'out' ? { x: place.x, y: place.y - 48 } : { x: place.x - 224, y: place.y - 48 },
+          link: from,
+        },
+      })
+    },
+    [actions, derived, editor, flow, inFrame, registry, view],
+  )
+
+  const openQuickAdd = useCallback(
+    (event: MouseEvent) => {
+      if (!(event.target as Element).classList.contains('react-flow__pane')) return
+      const pointer = { x: event.clientX, y: event.clientY }
+      view.getState().set({ quickAdd: { at: inFrame(pointer), place: flow.screenToFlowPosition(pointer) } })
+    },
+    [flow, inFrame, view],
+  )
+
+  const onDragOver = useCallback((event: DragEvent) => {
+    if (!event.dataTransfer.types.includes(PALETTE_MIME)) return
+    event.preventDefault()
+    event.dataTransfer.dropEffect = 'copy'
+    // Within 40 px of a wire the node goes onto it (UX-24); the wire shows it.
+    const wire = document
+      .elementsFromPoint(event.clientX, event.clientY)
+      .map((element) => element.closest<SVGGElement>('.react-flow__edge'))
+      .find((element) => element !== null)
+    const id = wire?.dataset.id ?? null
+    if (id === overWire.current) return
+    for (const old of document.querySelectorAll('.react-flow__edge.is-target')) old.classList.remove('is-target')
+    wire?.classList.add('is-target')
+    overWire.current = id
+  }, [])
+
+  const onDrop = useCallback(
+    (event: DragEvent) => {
+      const type = event.dataTransfer.getData(PALETTE_MIME)
+      if (!type) return
+      event.preventDefault()
+      const edge = editor.getState().document.edges.find((e) => edgeKey(e) === overWire.current)
+      overWire.current = null
+      for (const old of document.querySelectorAll('.react-flow__edge.is-target')) old.classList.remove('is-target')
+      const place = flow.screenToFlowPosition({ x: event.clientX, y: event.clientY })
+      if (edge && actions.insert(type, edge)) return
+      actions.addAt(type, { x: place.x - 112, y: place.y - 18 })
+    },
+    [actions, editor, flow],
+  )
+
+  return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: the canvas is a region; its keys are handled on the window, see use-keys.ts
+    <div
+      ref={frame}
+      className={connecting ? 'canvas-frame is-connecting' : 'canvas-frame'}
+      data-canvas
+      tabIndex={-1}
+      onDoubleClick={openQuickAdd}
+      onDragOver={onDragOver}
+      onDrop={onDrop}
+      onPointerDown={(event) => {
+        if ((event.target as Element).classList.contains('react-flow__pane')) frame.current?.focus({ preventScroll: true })
+      }}
+    >
+      <ReactFlow
+        nodes={nodes}
+        edges={edges}
+        nodeTypes={NODE_TYPES}
+        edgeTypes={EDGE_TYPES}
+        connectionLineComponent={DrawnWire}
+        onNodesChange={onNodesChange}
+        onEdgesChange={onEdgesChange}
+        onNodeDragStop={endDrag}
+        onSelectionDragStop={endDrag}
+        onConnect={onConnect}
+        onConnectStart={onConnectStart}
+        onConnectEnd={onConnectEnd}
+        onClickConnectStart={onConnectStart}
+        onClickConnectEnd={onConnectEnd}
+        isValidConnection={isValidConnection}
+        connectionRadius={36}
+        snapToGrid
+        snapGrid={SNAP}
+        minZoom={0.1}
+        maxZoom={2}
+        fitView
+        fitViewOptions={{ padding: 0.12, maxZoom: 1 }}
+        onlyRenderVisibleElements
+        selectionOnDrag
+        panOnDrag={PAN_BUTTONS}
+        panOnScroll
+        zoomOnDoubleClick={false}
+        deleteKeyCode={null}
+        selectionKeyCode={null}
+        multiSelectionKeyCode="Shift"
+        panActivationKeyCode="Space"
+        disableKeyboardA11y
+        nodesFocusable={false}
+        edgesFocusable={false}
+        elevateNodesOnSelect={false}
+        onPaneContextMenu={(event) => event.preventDefault()}
+        aria-label={label}
+      >
+        <Background id="dots" variant={BackgroundVariant.Dots} gap={16} size={1.6} color="var(--dot)" />
+        {nodes.length >= MINIMAP_FROM ? (
+          <MiniMap pannable zoomable ariaLabel="Overview of the canvas" nodeBorderRadius={4} className="minimap" />
+        ) : null}
+      </ReactFlow>
+      <CanvasControls />
+      <EmptyCanvas />
+      <QuickAddList />
+      <RefusalBubble />
+      <ConnectHint />
+    </div>
+  )
+})
+
+/** "model → needs model", near the pointer while a wire is drawn (UX-25). */
+function ConnectHint() {
+  const { registry } = useStores()
+  const connecting = useView((s) => s.connecting)
+  const kind = useEditor((s) => {
+    if (!connecting) return null
+    const def = defOf(s.document, registry, connecting.from.node)
+    return portsOf(def, connecting.side).find(([port]) => port === connecting.from.port)?.[1].kind ?? null
+  })
+  const title = useEditor((s) => (connecting ? titleOf(s.document, registry, connecting.from.node) : ''))
+  if (!connecting || !kind) return null
+  const free = connecting.fits.size
+  return (
+    <div className="hint" aria-hidden="true">
+      {connecting.side === 'out' ? `${kind} from ${title}` : `${title} needs ${kind}`} ·{' '}
+      {free === 0 ? 'nothing here fits, drop to add a node' : `${free} ${free === 1 ? 'port fits' : 'ports fit'}`}
+    </div>
+  )
+}
+
+type Measured = { width: number; height: number }
+
+/** The document's nodes and notes as React Flow wants them. An unchanged node keeps its object, so that its card is not drawn again. */
+function useFlowNodes() {
+  const { editor } = useStores()
+  const [ids, places, notes, selected] = useEditor(
+    useShallow((s) => [s.document.nodes, s.document.layout.nodes, s.document.notes, s.selection.nodes] as const),
+  )
+  const [drag, setDrag] = useState<Readonly<Record<string, Point>>>({})
+  const [sizes, setSizes] = useState<Readonly<Record<string, Measured>>>({})
+  const [pickedNotes, setPickedNotes] = useState<readonly string[]>([])
+  const known = useRef(new Map<string, FlowNode>())
+
+  const nodes = useMemo(() => {
+    const chosen = new Set([...selected, ...pickedNotes])
+    const next = new Map<string, FlowNode>()
+    const put = (id: string, type: string, place: Point, width: number, height: number) => {
+      const at = drag[id] ?? place
+      const old = known.current.get(id)
+      const measured = sizes[id]
+      const isSelected = chosen.has(id)
+      next.set(
+        id,
+        old &&
+          old.type === type &&
+          old.position.x === at.x &&
+          old.position.y === at.y &&
+          old.selected === isSelected &&
+          old.measured === measured &&
+          old.width === width
+          ? old
+          : {
+              id,
+              type,
+              position: { x: at.x, y: at.y },
+              data: {},
+              selected: isSelected,
+              width,
+              initialHeight: height,
+              ...(measured && { measured }),
+            },
+      )
+    }
+    for (const id of Object.keys(ids)) put(id, 'card', places[id] ?? { x: 0, y: 0 }, 224, 140)
+    for (const note of notes) put(`${NOTE_PREFIX}${note.id}`, 'note', note, note.width ?? 320, note.height ?? 96)
+    known.current = next
+    return [...next.values()]
+  }, [ids, places, notes, selected, drag, sizes, pickedNotes])
+
+  const onNodesChange = useCallback(
+    (changes: NodeChange[]) => {
+      const moved: Record<string, Point> = {}
+      const measured: Record<string, Measured> = {}
+      const picks = changes.filter((change) => change.type === 'select')
+      for (const change of changes) {
+        if (change.type === 'position' && change.dragging && change.position) moved[change.id] = change.position
+        if (change.type === 'dimensions' && change.dimensions) measured[change.id] = change.dimensions
+      }
+      if (Object.keys(moved).length > 0) setDrag((old) => ({ ...old, ...moved }))
+      if (Object.keys(measured).length > 0) setSizes((old) => ({ ...old, ...measured }))
+      if (picks.length > 0) {
+        // React Flow's own fold decides what a box or Shift-click selects; we keep only the result.
+        const after = applyNodeChanges(picks, [...known.current.values()]).filter((node) => node.selected)
+        const { selection, select, endGesture } = editor.getState()
+        endGesture()
+        select({ nodes: after.filter((node) => !node.id.startsWith(NOTE_PREFIX)).map((node) => node.id), edges: selection.edges })
+        setPickedNotes(after.filter((node) => node.id.startsWith(NOTE_PREFIX)).map((node) => node.id))
+      }
+    },
+    [editor],
+  )
+
+  const endDrag = useCallback(
+    (_: unknown, last: FlowNode | FlowNode[], all?: FlowNode[]) => {
+      const moved = all ?? (Array.isArray(last) ? last : [last])
+      const { document, apply } = editor.getState()
+      const cards = moved.filter((node) => !node.id.startsWith(NOTE_PREFIX))
+      const positions = Object.fromEntries(cards.map((node) => [node.id, { x: node.position.x, y: node.position.y }]))
+      const movedNotes = new Map(moved.map((node) => [node.id, node.position]))
+      const label = cards.length === 1 && moved.length === 1 ? 'move node' : moved.length === 1 ? 'move note' : `move ${moved.length} nodes`
+      apply(
+        {
+          kind: 'all',
+          edits: [
+            { kind: 'move', positions },
+            { kind: 'set-notes', notes: document.notes.map((note) => ({ ...note, ...movedNotes.get(`${NOTE_PREFIX}${note.id}`) })) },
+          ],
+        },
+        { label },
+      )
+      setDrag({})
+    },
+    [editor],
+  )
+  return { nodes, onNodesChange, endDrag }
+}
+
+function useFlowEdges() {
+  const { editor } = useStores()
+  const [wires, selected] = useEditor(useShallow((s) => [s.document.edges, s.selection.edges] as const))
+  const known = useRef(new Map<string, FlowEdge>())
+  const edges = useMemo(() => {
+    const chosen = new Set(selected)
+    const next = new Map<string, FlowEdge>()
+    for (const edge of wires) {
+      const id = edgeKey(edge)
+      const old = known.current.get(id)
+      next.set(
+        id,
+        old && old.selected === chosen.has(id)
+          ? old
+          : {
+              id,
+              type: 'wire',
+              source: edge.from.node,
+              sourceHandle: edge.from.port,
+              target: edge.to.node,
+              targetHandle: edge.to.port,
+              selected: chosen.has(id),
+            },
+      )
+    }
+    known.current = next
+    return [...next.values()]
+  }, [wires, selected])
+  const onEdgesChange = useCallback(
+    (changes: EdgeChange[]) => {
+      const picks = changes.filter((change) => change.type === 'select')
+      if (picks.length === 0) return
+      const { selection, select } = editor.getState()
+      const after = new Set(selection.edges)
+      for (const { id, selected: on } of picks) {
+        if (on) after.add(id)
+        else after.delete(id)
+      }
+      select({ nodes: selection.nodes, edges: [...after] })
+    },
+    [editor],
+  )
+  return { edges, onEdgesChange }
+}
+
+/** The number of problems that stop a run, for whoever shows it outside the top bar. */
+export const useErrorCount = (): number => useDerived((s) => s.problems.filter((problem) => problem.severity === 'error').length)

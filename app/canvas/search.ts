@@ -1,0 +1,34 @@
+/** Search by every word in name, summary and tags (UX-27). Pure. */
+import type { AnyNode } from '../../nodes/_kit/define-node'
+
+const words = (text: string): string[] =>
+  text
+    .toLowerCase()
+    .split(/[^\p{L}\p{N}]+/u)
+    .filter(Boolean)
+
+/** 0: some word of the query is nowhere; else higher the better. A hit at the start of the title counts most, one inside the summary least. */
+export function matches(def: Pick<AnyNode, 'title' | 'summary' | 'tags' | 'type'>, query: string): number {
+  const wanted = words(query)
+  if (wanted.length === 0) return 1
+  const title = words(def.title)
+  const tags = (def.tags ?? []).flatMap(words)
+  const summary = words(def.summary)
+  let total = 0
+  for (const word of wanted) {
+    const score = title.some((w) => w.startsWith(word))
+      ? 8
+      : tags.some((w) => w.startsWith(word))
+        ? 4
+        : title.some((w) => w.includes(word))
+          ? 3
+          : summary.some((w) => w.startsWith(word))
+            ? 2
+            : [...tags, ...summary].some((w) => w.includes(word))
+              ? 1
+              : 0
+    if (score === 0) return 0
+    total += score
+  }
+  return total / wanted.length
+}

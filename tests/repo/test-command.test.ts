@@ -33,7 +33,7 @@ async function npmTest(
   const given: Record<string, string> = {
     'scripts/engine-install.mjs': '',
     'scripts/build.mjs': '',
-    'package.json': '{ "type": "module" }\n',
+    'package.json': '{\n  "type": "module"\n}\n',
     'tsconfig.json': '{ "compilerOptions": { "strict": true, "noEmit": true, "skipLibCheck": true }, "include": ["tests/**/*.ts"] }\n',
     ...files,
   }

@@ -5,7 +5,7 @@ export function linearTicks(min: number, max: number, most = 4): number[] {
   if (!(max > min) || !Number.isFinite(max - min)) return [min]
   const rough = (max - min) / most
   const power = 10 ** Math.floor(Math.log10(rough))
-  const step = ([1, 2, 5, 10].find((m) => m * power >= rough - 1e-12) ?? 10) * power
+  const step = ([1, 2, 5, 10].find((m) => m * power >= rough * (1 - 1e-9)) ?? 10) * power
   const ticks: number[] = []
   for (let i = Math.ceil(min / step - 1e-9); i * step <= max + step * 1e-9; i++) ticks.push(Number((i * step).toPrecision(12)))
   return ticks

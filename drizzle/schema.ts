@@ -176,6 +176,8 @@ export const nodeRuns = pgTable(
       inputs: Record<string, string> | null
       source: string | null
       estimatedSeconds: number | null
+      /** Asked to run although a result may exist. */
+      forced?: boolean
     }>(),
     /** Input port → where its value comes from. */
     wires: json('wires').$type<Record<string, { node: string; port: string }>>().notNull(),

@@ -30,12 +30,21 @@ export const ExposedInput = z.strictObject({
 })
 export type ExposedInput = z.infer<typeof ExposedInput>
 
-export const Note = z.strictObject({ id: NodeId, text: z.string(), x: z.number(), y: z.number(), width: z.number().optional(), height: z.number().optional() })
+export const Note = z.strictObject({
+  id: NodeId,
+  text: z.string(),
+  x: z.number(),
+  y: z.number(),
+  width: z.number().optional(),
+  height: z.number().optional(),
+})
 
 export const Layout = z.strictObject({
   /** `title`: name on the canvas; the node type's title when absent. It lives here so that renaming makes nothing stale (UX-49). */
   nodes: z.record(NodeId, z.strictObject({ x: z.number(), y: z.number(), title: z.string().max(120).optional() })),
-  groups: z.array(z.strictObject({ id: NodeId, title: z.string(), nodes: z.array(NodeId), folded: z.boolean().optional(), color: z.string().optional() })),
+  groups: z.array(
+    z.strictObject({ id: NodeId, title: z.string(), nodes: z.array(NodeId), folded: z.boolean().optional(), color: z.string().optional() }),
+  ),
 })
 
 export const Pipeline = z.strictObject({
@@ -48,4 +57,11 @@ export const Pipeline = z.strictObject({
 })
 export type Pipeline = z.infer<typeof Pipeline>
 
-export const emptyPipeline = (): Pipeline => ({ schemaVersion: SCHEMA_VERSION, nodes: {}, edges: [], inputs: [], notes: [], layout: { nodes: {}, groups: [] } })
+export const emptyPipeline = (): Pipeline => ({
+  schemaVersion: SCHEMA_VERSION,
+  nodes: {},
+  edges: [],
+  inputs: [],
+  notes: [],
+  layout: { nodes: {}, groups: [] },
+})

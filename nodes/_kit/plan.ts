@@ -88,6 +88,10 @@ export type PlanNode = {
   wires: Readonly<Record<string, End>>
   resource: 'light' | 'engine' | null
   implDigest: string | null
+  /** Content digest by input port; null until all are known. */
+  inputs: Readonly<Record<string, Digest>> | null
+  /** Digest of the file or model that the node reads; null when it reads none. */
+  source: string | null
 }
 export type Plan = {
   /** Every node of the target after what feeds it; ties by id. */
@@ -171,6 +175,8 @@ export function plan(args: {
       wires: inferred.wires,
       resource: inferred.def?.resource ?? null,
       implDigest: (inferred.def && facts.implDigests[saved.type]) ?? null,
+      inputs: null,
+      source: null,
     }
     const decided = decide({ blank, inferred, errors: errors.get(id) ?? [], facts, planned, needs })
     planned.set(id, { ...blank, ...decided, reasons: decided.reasons.map(word) })
@@ -257,7 +263,7 @@ function decide(args: {
       : null
   const key = recipe && cacheKey(recipe)
   const identity = recipe && identityKey(recipe)
-  const base = { key, identityKey: identity, cost }
+  const base = { key, identityKey: identity, cost, inputs: inputs.complete ? inputs.digests : null, source: source?.digest ?? null }
   const changes = changesSince(blank, inferred, last, inputs, source?.digest ?? null, planned)
 
   if (!inputs.complete) return { ...base, action: 'run', reasons: [...changes, { code: 'upstream-runs', node: inputs.cause }] }

@@ -92,7 +92,11 @@ export const FileHandle = z.object({
 })
 export type FileHandle = z.infer<typeof FileHandle>
 
-export const ReportHandle = z.object({ artifact: Digest, title: z.string(), mediaType: z.enum(['application/json', 'text/markdown', 'text/html']) })
+export const ReportHandle = z.object({
+  artifact: Digest,
+  title: z.string(),
+  mediaType: z.enum(['application/json', 'text/markdown', 'text/html']),
+})
 
 export const PORTS = {
   model: ModelHandle,

@@ -398,3 +398,9 @@ export async function heldByWorker(
     .from(nodeRuns)
     .where(and(eq(nodeRuns.workerId, workerId), eq(nodeRuns.status, 'running')))
 }
+
+/** Takes a lock for the length of the transaction unless somebody else has it. */
+export async function tryLockFor(tx: Tx, ...words: string[]): Promise<boolean> {
+  const rows = await rowsOf<{ taken: boolean }>(tx, sql`select pg_try_advisory_xact_lock(hashtextextended(${words.join(' ')}, 7)) as taken`)
+  return rows[0]?.taken === true
+}

@@ -1,0 +1,88 @@
+/** Learning-rate schedules, equal to `get_scheduler` of transformers. The factor of update i (from 0) multiplies the base rate. */
+import { EngineError } from '../errors'
+
+export const SCHEDULES = [
+  'constant',
+  'constant_with_warmup',
+  'linear',
+  'cosine',
+  'cosine_with_restarts',
+  'polynomial',
+  'inverse_sqrt',
+  'cosine_with_min_lr',
+  'warmup_stable_decay',
+] as const
+export type ScheduleName = (typeof SCHEDULES)[number]
+
+export type ScheduleSpec = {
+  readonly name: ScheduleName
+  readonly baseRate: number
+  readonly warmupSteps: number
+  readonly totalSteps: number
+  /** cosine_with_restarts: 1. */
+  readonly cycles?: number
+  /** polynomial: 1e-7 and 1. */
+  readonly endRate?: number
+  readonly power?: number
+  /** cosine_with_min_lr, warmup_stable_decay: share of the base rate that stays. */
+  readonly minimumShare?: number
+  /** warmup_stable_decay. */
+  readonly decaySteps?: number
+}
+
+/** F-2: below 1 a share of all steps, rounded up; else a count. */
+export const warmupStepsOf = (warmup: number, totalSteps: number): number =>
+  warmup < 1 ? Math.ceil(warmup * totalSteps) : Math.trunc(warmup)
+
+const halfCosine = (progress: number): number => 0.5 * (1 + Math.cos(Math.PI * progress))
+
+/**
+ * Learning rate of update `step` (0-based). With warm-up the first update has rate 0: it fills the moments and moves nothing, as in the
+ * reference.
+ */
+export function learningRateAt(spec: ScheduleSpec, step: number): number {
+  return spec.baseRate * factorAt(spec, step)
+}
+
+function factorAt(spec: ScheduleSpec, step: number): number {
+  const { name, warmupSteps: warmup, totalSteps: total } = spec
+  const minimum = spec.minimumShare ?? 0
+  if (name === 'constant') return 1
+  if (step < warmup) {
+    const rising = step / Math.max(1, warmup)
+    return name === 'warmup_stable_decay' ? rising * (1 - minimum) + minimum : rising
+  }
+  const progress = (step - warmup) / Math.max(1, total - warmup)
+  switch (name) {
+    case 'constant_with_warmup':
+      return 1
+    case 'linear':
+      return Math.max(0, (total - step) / Math.max(1, total - warmup))
+    case 'cosine':
+      return Math.max(0, halfCosine(progress))
+    case 'cosine_with_restarts':
+      return progress >= 1 ? 0 : Math.max(0, halfCosine(((spec.cycles ?? 1) * progress) % 1))
+    case 'polynomial': {
+      const end = spec.endRate ?? 1e-7
+      if (step > total) return end / spec.baseRate
+      return ((spec.baseRate - end) * (1 - (step - warmup) / (total - warmup)) ** (spec.power ?? 1) + end) / spec.baseRate
+    }
+    case 'inverse_sqrt': {
+      const scale = warmup || 10_000
+      return 1 / Math.sqrt((step + scale - warmup) / scale)
+    }
+    case 'cosine_with_min_lr':
+      return Math.max(0, halfCosine(progress) * (1 - minimum) + minimum)
+    case 'warmup_stable_decay': {
+      const decay = spec.decaySteps
+      if (decay === undefined)
+        throw new EngineError('bad_argument', 'warmup_stable_decay needs the number of decay steps', {
+          where: 'lr_scheduler_kwargs.num_decay_steps',
+        })
+      const stable = total - warmup - decay
+      if (step < warmup + stable) return 1
+      if (step < total) return Math.max(0, halfCosine((step - warmup - stable) / Math.max(1, decay))) * (1 - minimum) + minimum
+      return minimum
+    }
+  }
+}

@@ -35,7 +35,8 @@ type Kinds = {
   run: { status: RunStatus; wanted?: string }
   node: {
     status: NodeStatus
-    attempt: number
+    /** Absent where none was made: waiting, queued, skipped. */
+    attempt?: number | null
     reason?: string | null
     outputs?: Record<string, unknown> | null
     error?: RunError | null
@@ -50,5 +51,5 @@ type Kinds = {
 export type EventKind = keyof Kinds
 
 export type RunEvent = {
-  [K in EventKind]: { run: string; seq: number; nodeId: string | null; at: string; kind: K; data: Kinds[K] }
+  [K in EventKind]: { run: string; seq: number; node: string | null; at: string; kind: K; data: Kinds[K] }
 }[EventKind]

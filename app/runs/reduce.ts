@@ -37,14 +37,20 @@ export type NodeRun = {
   reusedFrom: unknown
   startedAt: string | null
   endedAt: string | null
-  /** A new attempt began and its first point is still to come; rows at or after that point belong to the attempt before. */
+  /** Newest attempt whose beginning was read from the events. */
+  seenAttempt: number
+  /** It began and its first point is still to come; rows at or after that point belong to the attempt before. */
   fresh: boolean
+  /** Last sign of life of the worker that holds it, as the last snapshot said; live events are younger. */
+  lastBeat: string | null
 }
 
 export type RunState = {
   id: string
   /** Last event folded in. */
   seq: number
+  /** States up to this event came with a snapshot; older events, read for their curves and logs, do not move them again. */
+  settled: number
   status: RunStatus
   wanted: string | null
   nodes: Readonly<Record<string, NodeRun>>
@@ -57,6 +63,7 @@ export type RunState = {
 export const emptyRun = (id: string): RunState => ({
   id,
   seq: 0,
+  settled: 0,
   status: 'queued',
   wanted: null,
   nodes: {},
@@ -79,45 +86,55 @@ export const emptyNodeRun: NodeRun = {
   reusedFrom: null,
   startedAt: null,
   endedAt: null,
+  seenAttempt: 0,
   fresh: false,
+  lastBeat: null,
 }
 
-function foldNode(node: NodeRun, event: RunEvent): NodeRun {
+function foldNode(node: NodeRun, event: RunEvent, settled: boolean): NodeRun {
   switch (event.kind) {
     case 'run':
       return node
     case 'node': {
-      const { status, attempt, reason, outputs, error, key, reusedFrom } = event.data
-      const again = attempt > node.attempt
+      const { status, reason, outputs, error, key, reusedFrom } = event.data
+      const attempt = event.data.attempt ?? node.attempt
+      const again = attempt > node.seenAttempt
+      const seen = { seenAttempt: Math.max(attempt, node.seenAttempt), fresh: node.fresh || again }
+      if (settled) return { ...node, ...seen }
       const ended = NODE_ENDED.has(status)
-      const begins = status === 'running' && (again || node.status !== 'running')
+      const begins = status === 'running' && (attempt > node.attempt || node.status !== 'running')
       return {
         ...node,
+        ...seen,
         status,
-        attempt: Math.max(attempt ?? 0, node.attempt),
+        attempt: Math.max(attempt, node.attempt),
         reason: reason ?? null,
         outputs: outputs ?? (ended ? node.outputs : null),
         error: status === 'failed' ? (error ?? node.error) : null,
         key: key ?? node.key,
         reusedFrom: reusedFrom ?? node.reusedFrom,
         // A bar never jumps back (D-44): a new attempt starts without one until it says where it stands.
-        progress: again || ended ? null : node.progress,
+        progress: begins || ended ? null : node.progress,
         startedAt: begins ? event.at : node.startedAt,
         endedAt: ended ? event.at : null,
-        fresh: node.fresh || again,
+        lastBeat: event.at,
       }
     }
     case 'progress':
-      return { ...node, progress: event.data }
+      return settled && NODE_ENDED.has(node.status) ? node : { ...node, progress: event.data, lastBeat: event.at }
     case 'metric': {
       const first = event.data.points[0]
       const kept = node.fresh && first ? cutFrom(node.series, first.step) : node.series
-      return { ...node, series: addPoints(kept, event.data.points), fresh: first ? false : node.fresh }
+      return { ...node, series: addPoints(kept, event.data.points), fresh: first ? false : node.fresh, lastBeat: event.at }
     }
     case 'log':
-      return { ...node, log: [...node.log, ...event.data.lines].slice(-LOG_KEPT) }
+      return { ...node, log: [...node.log, ...event.data.lines].slice(-LOG_KEPT), lastBeat: event.at }
     case 'checkpoint':
-      return { ...node, checkpoints: [...node.checkpoints.filter((c) => c.step !== event.data.step), event.data] }
+      return {
+        ...node,
+        checkpoints: [...node.checkpoints.filter((c) => c.step !== event.data.step), event.data].sort((a, b) => a.step - b.step),
+        lastBeat: event.at,
+      }
     default:
       return node
   }
@@ -136,13 +153,15 @@ export function foldEvents(run: RunState, events: readonly RunEvent[]): RunState
       break
     }
     next.seq = event.seq
+    const settled = event.seq <= run.settled
     if (event.kind === 'run') {
+      if (settled) continue
       next.status = event.data.status
       next.wanted = event.data.wanted ?? next.wanted
       if (event.data.status === 'running') next.startedAt ??= event.at
       next.endedAt = RUN_ENDED.has(event.data.status) ? event.at : null
-    } else if (event.nodeId !== null) {
-      nodes[event.nodeId] = foldNode(nodes[event.nodeId] ?? emptyNodeRun, event)
+    } else if (event.node !== null) {
+      nodes[event.node] = foldNode(nodes[event.node] ?? emptyNodeRun, event, settled)
     }
   }
   next.nodes = nodes
@@ -173,3 +192,10 @@ export function busiest(run: RunState): { id: string; node: NodeRun } | null {
   const [id, node] = running[0] ?? Object.entries(run.nodes).find(([, n]) => n.status === 'failed') ?? []
   return id !== undefined && node ? { id, node } : null
 }
+
+/** A worker that says nothing for this long is lost (UX-71): heartbeat 3 s, lease 10 s, and as much again for a late poll. */
+export const SILENT_AFTER_MS = 15_000
+
+/** Running by the books, but nobody has vouched for it: shown as Lost, never stored (R-44). Pure over `now`. */
+export const isLost = (node: NodeRun, now: number): boolean =>
+  node.status === 'running' && node.lastBeat !== null && now - Date.parse(node.lastBeat) > SILENT_AFTER_MS

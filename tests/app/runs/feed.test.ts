@@ -8,7 +8,7 @@ let serial = 0
 const event = (run: string, seq: number): RunEvent => ({
   run,
   seq,
-  nodeId: 'n',
+  node: 'n',
   at: '2026-11-23T12:00:00Z',
   kind: 'progress',
   data: { done: seq, total: 100, unit: 'steps', etaSeconds: null },

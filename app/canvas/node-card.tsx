@@ -9,22 +9,25 @@ import { memo } from 'react'
 import { useShallow } from 'zustand/react/shallow'
 import type { Estimate } from '../../nodes/_kit/facts'
 import type { InferredNode } from '../../nodes/_kit/infer'
+import type { Problem } from '../../nodes/_kit/problems'
 import { own } from '../../nodes/_kit/wires'
 import type { NodeRun } from '../runs/reduce'
 import { direction, latest } from '../runs/series'
+import { reusedWords } from '../runs/show'
+import { Sparkline } from '../runs/sparkline'
+import { useNodeRun } from '../runs/store'
 import { IconButton } from '../ui/button'
 import { Icon } from '../ui/icon'
 import { LayerStrip } from '../ui/layer-strip'
-import { STATES, State } from '../ui/state'
+import { State } from '../ui/state'
 import { Bar } from '../ui/tag'
-import { about, bytes, figure, left } from '../ui/words'
-import { cardState, reusedRun } from './card-state'
+import { about, bytes, count, figure } from '../ui/words'
+import { type CardState, cardState } from './card-state'
 import { useDerived, useEditor, useStores, useView } from './context'
 import { portsOf, wiredPorts } from './graph-queries'
 import { Port } from './port'
-import { useNodeRun, useRunLink } from './run-link'
-import { Sparkline } from './sparkline'
-import { type Strip, stripOf, trains } from './strip'
+import { useRunLink } from './run-link'
+import { type Strip, stripOf } from './strip'
 
 /** Below this zoom only titles are drawn (UX-16, D-26). A boolean, never the number: TC-39. */
 const isFar = (state: { transform: [number, number, number] }): boolean => state.transform[2] < 0.35
@@ -38,81 +41,64 @@ export const NodeCard = memo(function NodeCard({ id, selected }: NodeProps) {
     (s) => s.connecting !== null && s.connecting.from.node !== id && ![...s.connecting.fits].some((end) => end.startsWith(`${id}.`)),
   )
   const inferred = useDerived((s) => s.nodes[id])
-  const faults = useDerived(useShallow((s) => countFaults(s.problems, id)))
+  const [errors, warnings] = useDerived(useShallow((s) => countFaults(s.problems, id)))
+  const stale = useDerived((s) => s.stale[id] ?? null)
   const far = useFlowStore(isFar)
   const run = useNodeRun(id)
-  const stale = useDerived((s) => s.stale[id] ?? null)
   if (!node) return null
   const def = own(registry, node.type)
   const title = given ?? def?.title ?? node.type
   const placeholder = !def || (inferred !== undefined && inferred.def === null)
-  const warm = trains(def ?? null)
-  const state = cardState({ placeholder, disabled: node.disabled === true, run, stale, trains: warm })
+  const state = cardState({ placeholder, disabled: node.disabled === true, type: node.type, run, stale })
   const classes = ['node', state.border, selected && 'sel', dim && 'dim', far && 'far'].filter(Boolean).join(' ')
-  const words = state.words ?? STATES[state.name].word
   return (
-    // biome-ignore lint/a11y/useSemanticElements: a fieldset would not be one; a group with a name is what a card is
-    <article
+    // biome-ignore lint/a11y/useSemanticElements: a card is a named group of controls, not a form's fieldset
+    <div
       className={classes}
       role="group"
-      aria-label={`${title}, ${words}${faults.errors > 0 ? `, ${faults.errors} ${faults.errors === 1 ? 'problem' : 'problems'}` : ''}`}
+      aria-label={`${title}, ${state.words}${errors > 0 ? `, ${errors} ${errors === 1 ? 'problem' : 'problems'}` : ''}`}
       aria-roledescription="node"
       tabIndex={tabStop ? 0 : -1}
       data-node={id}
       onFocus={() => view.getState().set({ focused: id })}
     >
-      {faults.errors > 0 ? (
-        <span className="badge" aria-hidden="true">
-          {faults.errors}
-        </span>
-      ) : faults.warnings > 0 ? (
-        <span className="badge warn" aria-hidden="true">
-          {faults.warnings}
+      {errors + warnings > 0 ? (
+        <span className={errors > 0 ? 'badge' : 'badge warn'} aria-hidden="true">
+          {errors || warnings}
         </span>
       ) : null}
       {far ? (
         <div className="far-title">{title}</div>
       ) : (
         <>
-          <header className="hd">
+          <div className="hd">
             <Icon name={def?.icon ?? 'question'} />
             <b className={def ? 'ell' : 'ell mono'}>{title}</b>
-            <State state={state.name} training={warm}>
+            <State state={state.name} training={state.view.training}>
               {state.words}
             </State>
-          </header>
-          <Body id={id} inferred={inferred} run={run} warm={warm} placeholder={placeholder} type={node.type} version={node.version} />
-          <Footer
-            id={id}
-            estimate={inferred?.estimate ?? null}
-            heavy={def?.resource === 'engine'}
+          </div>
+          <Body
+            inferred={inferred}
             run={run}
-            stale={stale}
-            state={state.name}
-            warm={warm}
-            disabled={node.disabled === true}
+            live={state.border === 'is-training'}
             placeholder={placeholder}
+            type={node.type}
+            version={node.version}
           />
+          <Footer state={state} run={run} stale={stale} estimate={inferred?.estimate ?? null} heavy={def?.resource === 'engine'} />
         </>
       )}
       <Ports id={id} />
-    </article>
+    </div>
   )
 })
 
-function countFaults(
-  problems: readonly { node: string | null; severity: 'error' | 'warning'; code: string }[],
-  id: string,
-): { errors: number; warnings: number } {
-  let errors = 0
-  let warnings = 0
-  for (const problem of problems) {
-    if (problem.node !== id) continue
-    if (problem.severity === 'error') errors++
-    // An output nobody uses is worth a line in the list, not a mark on every last node.
-    else if (problem.code !== 'unused-output') warnings++
-  }
-  return { errors, warnings }
+function countFaults(problems: readonly Problem[], id: string): [errors: number, warnings: number] {
+  const here = problems.filter((problem) => problem.node === id)
+  const errors = here.filter((problem) => problem.severity === 'error').length
+  // An output nobody uses is worth a line in the list, not a mark on every last node.
+  return [errors, here.filter((problem) => problem.severity === 'warning' && problem.code !== 'unused-output').length]
 }
 
 const Ports = memo(function Ports({ id }: { id: string }) {
@@ -121,12 +107,7 @@ const Ports = memo(function Ports({ id }: { id: string }) {
   const def = own(registry, type)
   const lost = useEditor(
     useShallow((s) =>
-      def
-        ? []
-        : [
-            ...wiredPorts(s.document.edges, id, 'in').map((p) => `in ${p}`),
-            ...wiredPorts(s.document.edges, id, 'out').map((p) => `out ${p}`),
-          ],
+      def ? [] : (['in', 'out'] as const).flatMap((side) => wiredPorts(s.document.edges, id, side).map((port) => `${side} ${port}`)),
     ),
   )
   if (!def) {
@@ -143,48 +124,51 @@ const Ports = memo(function Ports({ id }: { id: string }) {
   )
 })
 
+const Row = ({ label, value }: { label: string; value: string }) => (
+  <div className="p">
+    <span>{label}</span>
+    <span className="ell">{value}</span>
+  </div>
+)
+
 function Body({
-  id,
   inferred,
   run,
-  warm,
+  live,
   placeholder,
   type,
   version,
 }: {
-  id: string
   inferred: InferredNode | undefined
-  run: NodeRun | null
-  warm: boolean
+  run: NodeRun | undefined
+  live: boolean
   placeholder: boolean
   type: string
   version: number
 }) {
-  if (placeholder)
+  if (placeholder || !inferred)
     return (
       <div className="bd">
         <Row label="Type" value={type} />
         <Row label="Version" value={String(version)} />
       </div>
     )
-  const strip = inferred ? stripOf(inferred) : null
-  const live = warm && run?.status === 'running'
-  const def = inferred?.def
-  const needed = Math.max(portsOf(def ?? undefined, 'in').length, portsOf(def ?? undefined, 'out').length)
-  const card = (inferred?.card ?? []).filter((row) => row.value !== strip?.name).slice(0, live ? 2 : 3)
+  const def = inferred.def ?? undefined
+  const strip = stripOf(inferred)
+  const card = inferred.card.filter((row) => row.value !== strip?.name).slice(0, live ? 2 : 3)
   const used = (strip ? 2 : 0) + card.length
+  // Ports have a row each even while nothing is known to stand in it, so they never move (D-24).
+  const bare = Array.from({ length: Math.max(portsOf(def, 'in').length, portsOf(def, 'out').length) }, (_, row) => row).slice(used)
   return (
     <div className="bd">
       {strip ? <StripRows strip={strip} live={live} /> : null}
       {card.map((row) => (
         <Row key={row.label} label={row.label} value={row.value} />
       ))}
-      {Array.from({ length: Math.max(0, needed - used) }, (_, i) => {
-        const port = portsOf(def ?? undefined, 'in')[used + i]?.[1] ?? portsOf(def ?? undefined, 'out')[used + i]?.[1]
-        // biome-ignore lint/suspicious/noArrayIndexKey: rows are positions
-        return <Row key={`port ${i}`} label={port?.title ?? ''} value="" />
-      })}
-      {live && run ? <Live id={id} run={run} /> : null}
+      {bare.map((row) => (
+        <Row key={row} label={portsOf(def, 'in')[row]?.[1].title ?? portsOf(def, 'out')[row]?.[1].title ?? ''} value="" />
+      ))}
+      {live && run ? <Live run={run} /> : null}
     </div>
   )
 }
@@ -196,106 +180,90 @@ function StripRows({ strip, live }: { strip: Strip; live: boolean }) {
       <div className="strip-row">
         <LayerStrip model={strip.model} live={live} />
       </div>
-      {strip.name !== null ? (
-        <div className="cap">
-          <span className="name ell" title={strip.name}>
-            {strip.name}
-          </span>
-        </div>
-      ) : (
-        <div className="cap">
-          <span className="ice-t">{strip.model.blocks.length - open} frozen</span>
-          <span className={open > 0 ? 'thaw-t' : ''}>{open > 0 ? `${open} trainable` : 'none trainable'}</span>
-        </div>
-      )}
+      <div className="cap">
+        {strip.name !== null ? (
+          <span className="name ell">{strip.name}</span>
+        ) : (
+          <>
+            <span className="ice-t">{strip.model.blocks.length - open} frozen</span>
+            <span className={open > 0 ? 'thaw-t' : ''}>{open > 0 ? `${open} trainable` : 'none trainable'}</span>
+          </>
+        )}
+      </div>
     </>
   )
 }
 
-const Row = ({ label, value }: { label: string; value: string }) => (
-  <div className="p">
-    <span>{label}</span>
-    <span title={value}>{value}</span>
-  </div>
-)
+const ARROW = { down: ['▼', 'falling'], up: ['▲', 'rising'], level: ['▬', 'level'] } as const
 
-const ARROW = { down: '▼', up: '▲', level: '▬' } as const
-const ARROW_WORD = { down: 'falling', up: 'rising', level: 'level' } as const
-
-function Live({ run }: { id: string; run: NodeRun }) {
-  const total = run.progress?.unit === 'steps' ? run.progress.total : 0
+function Live({ run }: { run: NodeRun }) {
+  const { progress } = run
+  const total = progress?.unit === 'steps' ? progress.total : undefined
   const loss = latest(run.series, 'loss')
   const way = direction(run.series, 'loss')
-  const steps =
-    run.progress?.unit === 'steps'
-      ? `step ${run.progress.done}/${run.progress.total}`
-      : run.progress
-        ? `${run.progress.done}/${run.progress.total} ${run.progress.unit}`
-        : 'starting'
+  const where = !progress
+    ? 'starting'
+    : progress.unit === 'steps'
+      ? `step ${count(progress.done)}/${count(progress.total)}`
+      : `${count(progress.done)}/${count(progress.total)} ${progress.unit}`
   return (
     <>
-      <Bar training label="Training" value={run.progress?.done ?? 0} max={run.progress?.total ?? 1} />
+      <Bar training label="Training" value={progress?.done ?? 0} max={progress?.total ?? 1} />
       <div className="live">
-        <span>{steps}</span>
+        <span>{where}</span>
         {loss ? (
           <span className="loss">
             <span className="muted">loss</span> <b>{figure(loss.value)}</b>{' '}
             {way ? (
-              <span className={way === 'level' ? 'muted' : 'thaw-t'} title={ARROW_WORD[way]}>
-                <span aria-hidden="true">{ARROW[way]}</span>
-                <span className="vh">{ARROW_WORD[way]}</span>
+              <span className={way === 'level' ? 'muted' : 'thaw-t'}>
+                <span aria-hidden="true">{ARROW[way][0]}</span>
+                <span className="vh">{ARROW[way][1]}</span>
               </span>
             ) : null}
           </span>
         ) : null}
       </div>
-      <Sparkline series={run.series} total={total} />
+      <Sparkline series={run.series} until={total} height={36} label={loss ? `Loss ${figure(loss.value)} at step ${loss.step}` : 'Loss'} />
     </>
   )
 }
 
 function Footer({
-  estimate,
-  heavy,
+  state,
   run,
   stale,
-  state,
-  warm,
-  disabled,
-  placeholder,
+  estimate,
+  heavy,
 }: {
-  id: string
+  state: CardState
+  run: NodeRun | undefined
+  stale: string | null
   estimate: Estimate | null
   heavy: boolean
-  run: NodeRun | null
-  stale: string | null
-  state: string
-  warm: boolean
-  disabled: boolean
-  placeholder: boolean
 }) {
   const link = useRunLink()
-  if (placeholder) return <footer className="ft">kept as it is, cannot run</footer>
-  if (disabled) return <footer className="ft">wires pass through where they fit</footer>
-  switch (state) {
+  const { view } = state
+  if (state.border === 'is-placeholder') return <div className="ft">kept as it is, cannot run</div>
+  switch (state.name) {
+    case 'disabled':
+      return <div className="ft">wires pass through where they fit</div>
     case 'notrun':
       return heavy && estimate && estimate.seconds >= 5 ? (
-        <footer className="ft">
+        <div className="ft">
           <Icon name="clock" />
           {about(estimate.seconds)}
           {estimate.memoryBytes >= 1e8 ? <span className="right muted">needs {bytes(estimate.memoryBytes)}</span> : null}
-        </footer>
+        </div>
       ) : null
-    case 'running': {
-      const eta = run?.progress?.etaSeconds ?? null
+    case 'running':
       return (
-        <footer className="ft">
-          {warm ? (
-            <span>{eta !== null ? left(eta) : 'measuring the time left'}</span>
+        <div className="ft">
+          {view.training ? (
+            <span>{view.timeLeft ?? 'measuring the time left'}</span>
           ) : (
             <>
-              {run?.progress ? <Bar label="Progress" value={run.progress.done} max={run.progress.total} /> : <span>working</span>}
-              {eta !== null ? <span className="muted nowrap">{left(eta)}</span> : null}
+              {run?.progress && view.share !== null ? <Bar label="Progress" value={view.share} /> : <span>working</span>}
+              {view.timeLeft ? <span className="muted nowrap">{view.timeLeft}</span> : null}
             </>
           )}
           {heavy ? (
@@ -305,53 +273,50 @@ function Footer({
               size="sm"
               variant="secondary"
               className="right nodrag nopan"
-              onClick={link.stop}
+              onClick={() => link.stop('keep')}
             />
           ) : null}
-        </footer>
+        </div>
       )
-    }
     case 'stale':
       return stale ? (
-        <footer className="ft" title={stale}>
+        <div className="ft">
           <span className="clamp">{stale}</span>
-        </footer>
+        </div>
       ) : null
     case 'failed':
       return (
-        <footer className="ft bad" title={run?.error?.message}>
-          <span className="clamp">{run?.error?.message ?? 'The reason is in the log.'}</span>
-        </footer>
+        <div className="ft bad">
+          <span className="clamp">{view.detail ?? 'The reason is in the log.'}</span>
+        </div>
       )
-    case 'stopped': {
-      const step = run?.checkpoints.at(-1)?.step
+    case 'stopped':
       return (
-        <footer className="ft">
-          <span>{step === undefined ? 'stopped' : `at step ${step}, checkpoint kept`}</span>
+        <div className="ft">
+          <span>{view.detail ?? 'stopped'}</span>
           <button type="button" className="btn sm right nodrag nopan" onClick={link.resume}>
             Resume
           </button>
-        </footer>
+        </div>
       )
-    }
     case 'done': {
       const loss = run && latest(run.series, 'loss')
-      return warm && loss ? (
-        <footer className="ft">
+      return view.training && loss ? (
+        <div className="ft">
           <span>
             loss <b>{figure(loss.value)}</b>
           </span>
           {link.number !== null ? <span className="right muted">run {link.number}</span> : null}
-        </footer>
+        </div>
       ) : null
     }
     case 'reused':
-      return reusedRun(run?.reusedFrom) !== null && warm ? <footer className="ft">same settings, same data</footer> : null
+      return view.training && reusedWords(run?.reusedFrom) ? <div className="ft">same settings, same data</div> : null
     default:
-      return run?.reason ? (
-        <footer className="ft">
-          <span className="clamp">{run.reason}</span>
-        </footer>
+      return view.detail ? (
+        <div className="ft">
+          <span className="clamp">{view.detail}</span>
+        </div>
       ) : null
   }
 }

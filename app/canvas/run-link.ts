@@ -1,19 +1,22 @@
 'use client'
-/** The editor's one door to what runs say: the newest run of this pipeline, by node, and what one may ask of it. */
+/** What the editor may ask of the run it shows. States and numbers come from the run store (`app/runs/store.ts`). */
 import { createContext, useContext } from 'react'
-import type { NodeRun } from '../runs/reduce'
+
+export type RunTarget =
+  | { readonly kind: 'all' }
+  | { readonly kind: 'to'; readonly node: string }
+  | { readonly kind: 'only'; readonly nodes: readonly string[] }
 
 export type RunLink = {
-  /** Subscribes a component to one node of the shown run; null when it was not part of it. */
-  useNodeRun(node: string): NodeRun | null
-  /** Number people know the run by; null before the first. */
-  number: number | null
-  active: boolean
-  stop(): void
+  /** Number people know the shown run by; null before the first. */
+  readonly number: number | null
+  /** It still works, or is about to. */
+  readonly active: boolean
+  start(target: RunTarget): void
+  stop(how: 'keep' | 'now'): void
   resume(): void
 }
 
-const idle: RunLink = { useNodeRun: () => null, number: null, active: false, stop: () => undefined, resume: () => undefined }
+const idle: RunLink = { number: null, active: false, start: () => undefined, stop: () => undefined, resume: () => undefined }
 export const RunLinkContext = createContext<RunLink>(idle)
 export const useRunLink = (): RunLink => useContext(RunLinkContext)
-export const useNodeRun = (node: string): NodeRun | null => useContext(RunLinkContext).useNodeRun(node)

@@ -3,10 +3,10 @@
 import { type ConnectionLineComponentProps, type EdgeProps, Position } from '@xyflow/react'
 import { memo } from 'react'
 import type { PortKind } from '../../nodes/_kit/ports'
+import { useNodeRun } from '../runs/store'
 import { useDerived, useEditor, useStores, useView } from './context'
 import { kindAt } from './graph-queries'
 import { REACH } from './port'
-import { useNodeRun } from './run-link'
 import { coreWidth, warmth } from './strip'
 
 /** Leaves and arrives level; long drops swing wider, so that a wire never hugs a card's edge. */

@@ -1,0 +1,165 @@
+/**
+ * Contract clauses with six fields each, made from a seed (SCI-148): the same seed gives the same bytes. A third of the fields are
+ * absent, and then their value is null; sentences with other dates, sums, terms and companies stand between, so that a model has to read.
+ * `npx vitest run tests/templates -u` writes the files again.
+ */
+import { type Random, seeded } from '../../analysis/random'
+import {
+  BOTH,
+  CUSTOMER,
+  DISTRACTORS,
+  FEE,
+  FORMS,
+  type Half,
+  LAW,
+  LAWS,
+  LAYOUTS,
+  NAMES,
+  NOTICE,
+  PLACES,
+  START,
+  SUPPLIER,
+  TRADES,
+} from './wordings'
+
+export const FIELDS = ['supplier', 'customer', 'start', 'notice', 'fee', 'law'] as const
+export type Field = (typeof FIELDS)[number]
+export type Contract = {
+  text: string
+  answer: Record<Field, string | null>
+  /** Which wordings were used, for the tests. */
+  made: { side: keyof Half<unknown>; layout: string; wordings: string[]; names: string[] }
+}
+
+/** Chance that a field is left out; together a third. */
+const ABSENT: Record<Field, number> = { supplier: 0.24, customer: 0.24, start: 0.38, notice: 0.38, fee: 0.38, law: 0.38 }
+
+const MONTHS = ['January', 'February', 'March', 'April', 'May', 'June', 'July', 'August', 'September', 'October', 'November', 'December']
+const COUNTS: readonly (readonly [number, string])[] = [
+  [1, 'one'],
+  [2, 'two'],
+  [3, 'three'],
+  [4, 'four'],
+  [6, 'six'],
+  [8, 'eight'],
+  [10, 'ten'],
+  [12, 'twelve'],
+  [14, 'fourteen'],
+  [15, 'fifteen'],
+  [20, 'twenty'],
+  [30, 'thirty'],
+  [45, 'forty-five'],
+  [60, 'sixty'],
+  [90, 'ninety'],
+]
+const CURRENCIES = [
+  { code: 'EUR', say: (n: string) => [`EUR ${n}`, `€${n}`, `${n} euros`] },
+  { code: 'USD', say: (n: string) => [`USD ${n}`, `$${n}`, `${n} dollars`] },
+  { code: 'GBP', say: (n: string) => [`GBP ${n}`, `£${n}`, `${n} pounds`] },
+] as const
+
+/** A value as it stands in the text, and as it stands in the answer. */
+type Value = { text: string; answer: string }
+
+const ordinal = (d: number) => `${d}${d > 3 && d < 21 ? 'th' : (['th', 'st', 'nd', 'rd'][d % 10] ?? 'th')}`
+
+function date(r: Random): Value {
+  const [y, m, d] = [2015 + r.below(14), 1 + r.below(12), 1 + r.below(28)]
+  const month = MONTHS[m - 1] as string
+  const iso = `${y}-${String(m).padStart(2, '0')}-${String(d).padStart(2, '0')}`
+  return { text: r.pick([`${d} ${month} ${y}`, `${month} ${d}, ${y}`, `${ordinal(d)} ${month} ${y}`, iso]), answer: iso }
+}
+
+function duration(r: Random): Value {
+  const unit = r.pick(['day', 'day', 'day', 'week', 'month', 'month'])
+  const [n, word] = r.pick(COUNTS.filter(([n]) => (unit === 'day' ? n >= 10 : n <= 12)))
+  const units = n === 1 ? unit : `${unit}s`
+  return { text: r.pick([`${n} ${units}`, `${word} ${units}`, `${word} (${n}) ${units}`]), answer: `${n} ${units}` }
+}
+
+function money(r: Random): Value {
+  const amount = r.pick([50, 100, 250, 500, 1000]) * (1 + r.below(99))
+  const currency = r.pick(CURRENCIES)
+  return { text: r.pick(currency.say(amount.toLocaleString('en-US'))), answer: `${currency.code} ${amount}` }
+}
+
+const same = (text: string): Value => ({ text, answer: text })
+
+/** One clause of one half. */
+export function makeContract(r: Random, side: keyof Half<unknown>): Contract {
+  const names: string[] = []
+  const company = (): string => {
+    const words = r.shuffle([...NAMES[side]])
+    const free = words.find((w) => !names.some((n) => n.includes(w))) as string
+    const name = `${free} ${r.next() < 0.75 ? `${r.pick(TRADES[side])} ` : ''}${r.pick(FORMS)}`
+    names.push(name)
+    return name
+  }
+  const wordings: string[] = []
+  const word = (list: Half<string>): string => {
+    const chosen = r.pick(list[side].filter((w) => !wordings.includes(w)))
+    wordings.push(chosen)
+    return chosen
+  }
+  const has = Object.fromEntries(FIELDS.map((f) => [f, r.next() >= ABSENT[f]])) as Record<Field, boolean>
+  if (!FIELDS.some((f) => has[f])) has.start = true
+  const value: Record<Field, Value | null> = {
+    supplier: has.supplier ? same(company()) : null,
+    customer: has.customer ? same(company()) : null,
+    start: has.start ? date(r) : null,
+    notice: has.notice ? duration(r) : null,
+    fee: has.fee ? money(r) : null,
+    law: has.law ? same(r.pick(LAWS)) : null,
+  }
+  const fill = (wording: string) =>
+    wording
+      .replace('{S}', value.supplier?.text ?? '')
+      .replace('{C}', value.customer?.text ?? '')
+      .replace('{D}', value.start?.text ?? '')
+      .replace('{N}', value.notice?.text ?? '')
+      .replace('{F}', value.fee?.text ?? '')
+      .replace('{L}', value.law?.text ?? '')
+      .replace('{X}', () => company())
+      .replace('{Y}', () => date(r).text)
+      .replace('{Z}', () => duration(r).text)
+      .replace('{A}', () => money(r).text)
+      .replace('{P}', () => r.pick(PLACES))
+
+  const head: string[] = []
+  if (value.supplier && value.customer) head.push(word(BOTH))
+  else if (value.supplier) head.push(word(SUPPLIER))
+  else if (value.customer) head.push(word(CUSTOMER))
+  const body: string[] = []
+  if (value.start) body.push(word(START))
+  if (value.notice) body.push(word(NOTICE))
+  if (value.fee) body.push(word(FEE))
+  if (value.law) body.push(word(LAW))
+  // Two to four distractors, fewer where the clause is long already.
+  const extra = Math.max(1, 2 + r.below(3) - (body.length > 3 ? 1 : 0))
+  for (let i = 0; i < extra; i++) body.push(word(DISTRACTORS))
+  r.shuffle(body)
+  // The parties come first as a rule, not as a law.
+  const sentences = r.next() < 0.8 ? [...head, ...body] : r.shuffle([...head, ...body])
+  const layout = r.pick(LAYOUTS[side])
+  const answer = Object.fromEntries(FIELDS.map((f) => [f, value[f]?.answer ?? null])) as Record<Field, string | null>
+  return { text: layout.join(sentences.map(fill)), answer, made: { side, layout: layout.name, wordings, names } }
+}
+
+export const makeContracts = (side: keyof Half<unknown>, rows: number, seed: number): Contract[] => {
+  const r = seeded(seed)
+  return Array.from({ length: rows }, () => makeContract(r, side))
+}
+
+/** Sizes and seeds of the shipped files. */
+export const FILES = {
+  'clauses.jsonl': { side: 'train', rows: 480, seed: 20_261_101 },
+  'unseen.jsonl': { side: 'unseen', rows: 48, seed: 20_261_102 },
+} as const
+
+/** A shipped file: one clause a line, `prompt` and `completion`. */
+export function fileText(name: keyof typeof FILES): string {
+  const { side, rows, seed } = FILES[name]
+  return makeContracts(side, rows, seed)
+    .map(({ text, answer }) => `${JSON.stringify({ prompt: text, completion: JSON.stringify(answer) })}\n`)
+    .join('')
+}

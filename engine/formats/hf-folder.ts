@@ -177,7 +177,7 @@ export const hfJson = (value: Readonly<Record<string, unknown>>): string => {
  * Writes a folder that transformers loads. `folder` must not exist: everything goes to a sibling first, is synced, and is renamed, so a
  * folder of that name is always whole (F-8). Returns the names written.
  */
-export function writeHfFolder(folder: string, model: HfFolderToWrite): string[] {
+export async function writeHfFolder(folder: string, model: HfFolderToWrite): Promise<string[]> {
   if (fs.existsSync(folder)) throw new EngineError('bad_argument', 'the folder to write exists already', { where: folder })
   const partial = `${folder}.partial`
   fs.rmSync(partial, { recursive: true, force: true })
@@ -186,7 +186,7 @@ export function writeHfFolder(folder: string, model: HfFolderToWrite): string[] 
     for (const { name, path: from } of model.companions ?? []) fs.copyFileSync(from, path.join(partial, path.basename(name)))
     const texts = { 'config.json': hfJson(model.config), ...model.texts }
     for (const [name, text] of Object.entries(texts)) if (text !== null) fs.writeFileSync(path.join(partial, name), text, { flush: true })
-    writeSafetensors(path.join(partial, 'model.safetensors'), model.tensors, model.metadata)
+    await writeSafetensors(path.join(partial, 'model.safetensors'), model.tensors, model.metadata)
     fs.renameSync(partial, folder)
   } catch (error) {
     fs.rmSync(partial, { recursive: true, force: true })

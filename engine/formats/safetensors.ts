@@ -258,23 +258,27 @@ export type TensorToWrite = {
   dtype: Dtype
   shape: readonly number[]
   /** Called once, when it is this tensor's turn, so that only one tensor is in memory. */
-  bytes(): Uint8Array
+  bytes(): Uint8Array | Promise<Uint8Array>
 }
 
 /** A float32 tensor to be written as `dtype`. */
-export const floatTensor = (name: string, shape: readonly number[], dtype: FloatDtype, values: () => Float32Array): TensorToWrite => ({
-  name,
-  dtype,
-  shape,
-  bytes: () => narrow(values(), dtype),
-})
+export const floatTensor = (
+  name: string,
+  shape: readonly number[],
+  dtype: FloatDtype,
+  values: () => Float32Array | Promise<Float32Array>,
+): TensorToWrite => ({ name, dtype, shape, bytes: async () => narrow(await values(), dtype) })
 
 /**
  * Writes a file under a temporary name, syncs it and renames it. Layout and header are those of the reference writer (wide types first,
  * then by name; header padded with spaces to 8 bytes), so reading a file of its making and writing it again gives the same bytes (F-17).
  * `metadata` gets `format: 'pt'` unless it says otherwise: transformers before 4.47.1 refuse a file without it.
  */
-export function writeSafetensors(path: string, tensors: Iterable<TensorToWrite>, metadata: Record<string, string> = {}): void {
+export async function writeSafetensors(
+  path: string,
+  tensors: Iterable<TensorToWrite>,
+  metadata: Record<string, string> = {},
+): Promise<void> {
   const sorted = [...tensors].sort(
     (a, b) => LAYOUT_ORDER.indexOf(a.dtype) - LAYOUT_ORDER.indexOf(b.dtype) || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0),
   )
@@ -304,8 +308,8 @@ export function writeSafetensors(path: string, tensors: Iterable<TensorToWrite>,
   try {
     writeAll(fd, length)
     writeAll(fd, padded)
-    sorted.forEach((tensor, i) => {
-      const bytes = tensor.bytes()
+    for (const [i, tensor] of sorted.entries()) {
+      const bytes = await tensor.bytes()
       if (bytes.byteLength !== sizes[i]) {
         throw new EngineError('shape', `tensor "${tensor.name}" has the wrong number of bytes`, {
           where: path,
@@ -314,7 +318,7 @@ export function writeSafetensors(path: string, tensors: Iterable<TensorToWrite>,
         })
       }
       writeAll(fd, bytes)
-    })
+    }
     fs.fsyncSync(fd)
   } catch (error) {
     fs.closeSync(fd)

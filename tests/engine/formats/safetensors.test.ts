@@ -60,9 +60,9 @@ describe('SEC-9, E-20: hostile safetensors are refused with the offset and the r
     expect(() => SafetensorsFile.open(p)).toThrow(/byte \d+/)
   })
 
-  it('fuzz: any mutation of a good file is read or refused, never crashes otherwise', () => {
+  it('fuzz: any mutation of a good file is read or refused, never crashes otherwise', async () => {
     const good = path.join(dir, 'good.safetensors')
-    writeSafetensors(good, [
+    await writeSafetensors(good, [
       floatTensor('a', [2, 3], 'F32', () => new Float32Array(6).fill(1)),
       floatTensor('b', [4], 'BF16', () => new Float32Array(4).fill(2)),
     ])
@@ -91,10 +91,10 @@ describe('SEC-9, E-20: hostile safetensors are refused with the offset and the r
 })
 
 describe('F-11, F-12: reading and writing', () => {
-  it('round-trips F32, F16 and BF16 with metadata, and sets format', () => {
+  it('round-trips F32, F16 and BF16 with metadata, and sets format', async () => {
     const p = path.join(dir, 'rw.safetensors')
     const values = Float32Array.of(0, -0, 1, -1.5, 3.1416016, 1e-8, 65504, -(2 ** -24))
-    writeSafetensors(
+    await writeSafetensors(
       p,
       (['F32', 'F16', 'BF16'] as const).map((d) => floatTensor(d, [2, 4], d, () => values)),
       { 'thaw.seed': '1' },
@@ -109,9 +109,9 @@ describe('F-11, F-12: reading and writing', () => {
     expect(f.tensors.get('F16')?.shape).toEqual([2, 4])
   })
 
-  it('keeps tensors whose names look like numbers or __proto__', () => {
+  it('keeps tensors whose names look like numbers or __proto__', async () => {
     const p = path.join(dir, 'names.safetensors')
-    writeSafetensors(
+    await writeSafetensors(
       p,
       ['b', '1', '__proto__'].map((n, i) => floatTensor(n, [1], 'F32', () => Float32Array.of(i))),
     )

@@ -34,6 +34,7 @@ const Settings = z.object({
   THAW_TENSORFLOW_DIR: optional(z.string()),
   THAW_SECRET_KEY: optional(z.string().min(16, 'must have at least 16 characters')),
   THAW_ORIGIN: optional(z.url({ protocol: /^https?$/ })),
+  NODE_ENV: optional(z.string()),
 })
 
 export type Env = {
@@ -55,6 +56,8 @@ export type Env = {
   secretKey: string | undefined
   /** Public origin, if it is not http://127.0.0.1:port. */
   origin: string | undefined
+  /** `next dev`: the page's policy must let its compiler evaluate. */
+  development: boolean
   /** The checkout: holds package.json, drizzle/, templates/, models/, dist/. */
   root: string
 }
@@ -115,6 +118,7 @@ export function loadEnv(source: Record<string, string | undefined>): Env {
     tensorflowDir: s.THAW_TENSORFLOW_DIR,
     secretKey: s.THAW_SECRET_KEY,
     origin: s.THAW_ORIGIN,
+    development: s.NODE_ENV === 'development',
     root: findRoot([import.meta.dirname, process.argv[1] && dirname(process.argv[1]), process.cwd()]),
   }
 }

@@ -1,0 +1,4 @@
+import { handleDownload } from '../../../../../../server/main'
+
+export const dynamic = 'force-dynamic'
+export const GET = handleDownload

@@ -1,0 +1,4 @@
+import { handleLogin } from '../../../server/main'
+
+export const dynamic = 'force-dynamic'
+export const GET = handleLogin

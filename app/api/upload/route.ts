@@ -1,0 +1,4 @@
+import { handleUpload } from '../../../server/main'
+
+export const dynamic = 'force-dynamic'
+export const POST = handleUpload

@@ -1,0 +1,12 @@
+/** @type {import('next').NextConfig} */
+export default {
+  // Native or stateful on import: left to Node instead of bundled (R-21, TC-15).
+  serverExternalPackages: ['pg', 'pg-boss'],
+  typescript: { tsconfigPath: 'tsconfig.app.json' },
+  poweredByHeader: false,
+  // Events must leave at once, and everything else travels over loopback.
+  compress: false,
+  devIndicators: false,
+  reactStrictMode: true,
+  allowedDevOrigins: [],
+}

@@ -1,0 +1,138 @@
+/** Puts the parts together: settings → database → stores → executor → services. Everything else receives what it needs as an argument. */
+import { existsSync, readFileSync, statfsSync } from 'node:fs'
+import { join } from 'node:path'
+import { registry } from '../nodes'
+import { type Env, env } from './env'
+import { AppError } from './errors'
+import { openQueue } from './executor/queue'
+import { createExecutor } from './executor/run'
+import { openFacts } from './facts'
+import { ArtifactStore } from './storage/artifact-store'
+import { openStorage } from './storage/db'
+import { EventHub } from './storage/event-hub'
+import { getInspection, insertInspection } from './storage/inspections'
+import { assertSchema } from './storage/migrate'
+import { readSupervisor } from './supervisor-state'
+import { openTemplates } from './templates'
+import type { Services } from './trpc/services'
+import { downloadRoute, loginRoute, openWeb, trpcRoute, uploadRoute, type Web } from './web/routes'
+
+/** Digests of the nodes' code, written by scripts/build.mjs (R-59); empty without a build, and then nothing is reused. */
+export function readImplDigests(root: string): Record<string, string> {
+  const path = join(root, 'dist', 'impl-digests.json')
+  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Record<string, string>) : {}
+}
+
+export function freeBytes(folder: string): number | null {
+  try {
+    const { bavail, bsize } = statfsSync(folder)
+    return bavail * bsize
+  } catch {
+    return null
+  }
+}
+
+/** TODO: replaced by engine/inspect.ts as soon as it is there. */
+const inspectLocalModel = (path: string): Promise<never> =>
+  Promise.reject(new AppError('UNSUPPORTED', { message: 'Local models cannot be looked into yet.', where: path }))
+
+export type ComposeOptions = { applicationName: string; databaseUrl?: string; maxConnections?: number }
+export type ComposedServices = Services & { close(): Promise<void> }
+
+/** Opens everything a process needs that asks and commands (web, CLI); workers compose their own. @throws AppError SCHEMA_UNKNOWN, DATABASE_AWAY */
+export async function composeServices(env: Env, options: ComposeOptions): Promise<ComposedServices> {
+  const databaseUrl = options.databaseUrl ?? env.databaseUrl ?? readSupervisor(env.home)?.databaseUrl
+  if (databaseUrl === undefined) {
+    throw new AppError('DATABASE_AWAY', {
+      message: 'No database is running for this THAW_HOME.',
+      where: env.home,
+      fix: 'Start Thaw with npm start.',
+    })
+  }
+  const storage = openStorage({
+    databaseUrl,
+    databaseDirectUrl: env.databaseDirectUrl,
+    applicationName: options.applicationName,
+    max: options.maxConnections ?? 10,
+  })
+  try {
+    await assertSchema(storage, env.root)
+    const artifacts = new ArtifactStore(join(env.home, 'artifacts'))
+    const queue = await openQueue(storage, { maintain: false })
+    const facts = openFacts({ files: { root: env.root, home: env.home, artifacts }, cache: env.cache, inspectModel: inspectLocalModel })
+    const executor = createExecutor({
+      storage,
+      registry,
+      queue,
+      implDigests: readImplDigests(env.root),
+      lookAt: (_owner, requests) => facts.lookAt(requests),
+      digestOf: (request) => facts.digestOf(request),
+      present: async (digest) => (await artifacts.has(digest)) !== null,
+      freeBytes: async () => freeBytes(env.home),
+    })
+    const hub = new EventHub(storage)
+    return {
+      storage,
+      artifacts,
+      hub,
+      facts: { resolve: (_owner, request) => facts.resolve(request) },
+      templates: openTemplates(env.root, registry),
+      runs: {
+        plan: (owner, request) => executor.plan(owner, request),
+        async submit(owner, request) {
+          const { run, number, existing } = await executor.submit(owner, request)
+          return { run, number, existing }
+        },
+        stop: (owner, run, how) => executor.stop(owner, run, how),
+        resume: (owner, run) => executor.resume(owner, run),
+        inspect: (owner, request) =>
+          storage.db.transaction(async (tx) => {
+            const id = await insertInspection(tx, owner, request)
+            await queue.send(tx, 'inspect', { id }, { priority: 10 })
+            return { id }
+          }),
+        async inspection(owner, id) {
+          const row = await getInspection(storage.db, owner, id)
+          if (!row) throw new AppError('NOT_FOUND', { message: 'There is no such inspection.', got: id })
+          if (row.status === 'done') return { status: 'done', result: row.result }
+          if (row.status === 'failed')
+            return {
+              status: 'failed',
+              error: row.error ?? new AppError('INTERNAL', { message: 'It failed without saying why.' }).toStored(),
+            }
+          return { status: row.status }
+        },
+      },
+      async system() {
+        const version = String(JSON.parse(readFileSync(join(env.root, 'package.json'), 'utf8')).version)
+        return { version, home: env.home, children: readSupervisor(env.home)?.children ?? [], freeBytes: freeBytes(env.home) }
+      },
+      async close() {
+        await hub.close()
+        await queue.close()
+        await storage.close()
+      },
+    }
+  } catch (error) {
+    await storage.close().catch(() => {})
+    throw error
+  }
+}
+
+// — the web process: one set of services, kept on globalThis, since Next bundles every route apart (TC-16) —
+
+const WEB = Symbol.for('thaw.web')
+
+function web(): Web {
+  const shared = globalThis as { [WEB]?: Web }
+  shared[WEB] ??= openWeb(env(), () => composeServices(env(), { applicationName: 'thaw web' }))
+  return shared[WEB]
+}
+
+export const handleTrpc = (request: Request): Promise<Response> => trpcRoute(request, web())
+export const handleUpload = (request: Request): Promise<Response> => uploadRoute(request, web())
+export const handleLogin = (request: Request): Promise<Response> => loginRoute(request, web())
+export const handleDownload = (
+  request: Request,
+  context: { params: Promise<{ run: string; node: string; port: string }> },
+): Promise<Response> => downloadRoute(request, context, web())

@@ -1,3 +1,5 @@
+import { StartPage } from './start/start-page'
+
 export default function Page() {
-  return null
+  return <StartPage />
 }

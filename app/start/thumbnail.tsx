@@ -1,0 +1,74 @@
+'use client'
+import { useQuery } from '@tanstack/react-query'
+import { useMemo } from 'react'
+import { registry } from '../../nodes'
+import type { Pipeline } from '../../nodes/_kit/graph'
+import { type Facts, inferGraph } from '../../nodes/_kit/infer'
+import { useTRPC } from '../trpc'
+import { ICONS, type IconName } from '../ui/icons'
+import { THUMB, type ThumbBox, thumbOf } from './thumb'
+
+/** Loaded after the page itself: it brings the node types with it, which the start page needs for nothing else (UX-141). */
+export default function Thumbnail({ document, facts: given, label }: { document: Pipeline; facts?: Facts; label: string }) {
+  const trpc = useTRPC()
+  const requests = useMemo(() => [...inferGraph(document, registry).unanswered].filter((request) => request.kind === 'model'), [document])
+  // Model headers say how many blocks there are; until they are here the strips are at rest, as an untouched model is.
+  const { data } = useQuery({
+    ...trpc.facts.resolve.queryOptions({ requests }),
+    enabled: !given && requests.length > 0,
+    staleTime: Number.POSITIVE_INFINITY,
+  })
+  const { boxes, wires } = useMemo(() => thumbOf(document, registry, given ?? data), [document, given, data])
+  return (
+    <svg className="thumb" viewBox={`0 0 ${THUMB.width} ${THUMB.height}`} role="img" aria-label={label}>
+      {wires.map(({ key, d, kind, share }) =>
+        kind === 'model' ? (
+          <g key={key} fill="none">
+            <path d={d} stroke="var(--ice)" strokeWidth={4} />
+            <path d={d} stroke="var(--ice-fill)" strokeWidth={2.75} />
+            {share > 0 ? <path d={d} stroke="var(--thaw)" strokeWidth={1 + 2 * share} /> : null}
+          </g>
+        ) : (
+          <path key={key} d={d} fill="none" stroke={`var(--${kind})`} strokeWidth={1.5} />
+        ),
+      )}
+      {boxes.map((box) => (
+        <Box key={box.id} box={box} />
+      ))}
+    </svg>
+  )
+}
+
+const CELL = 4.2
+function Box({ box: { x, y, icon, cells } }: { box: ThumbBox }) {
+  const shape = ICONS[icon in ICONS ? (icon as IconName) : 'question']
+  return (
+    <g transform={`translate(${x} ${y})`}>
+      <rect x={0.5} y={0.5} width={THUMB.box - 1} height={THUMB.high - 1} rx={5} fill="var(--surface)" stroke="var(--line-strong)" />
+      {cells ? (
+        cells.map((open, i) => (
+          <rect
+            // biome-ignore lint/suspicious/noArrayIndexKey: a cell is its place in the model
+            key={i}
+            x={5 + i * (CELL + 0.7)}
+            y={open ? 10 : 12.5}
+            width={CELL}
+            height={open ? 10.5 : 7}
+            rx={0.8}
+            fill={open ? 'var(--thaw-fill)' : 'var(--ice-fill)'}
+            stroke={open ? 'var(--thaw)' : 'var(--ice)'}
+            strokeWidth={0.8}
+          />
+        ))
+      ) : (
+        <>
+          <g transform="translate(9 8) scale(.875)" color="var(--ink-2)">
+            <path d={shape} fill="none" stroke="currentColor" strokeWidth={1.5} strokeLinecap="round" strokeLinejoin="round" />
+          </g>
+          <rect x={28} y={10} width={21} height={3} rx={1.5} fill="var(--line-strong)" />
+          <rect x={28} y={17} width={15} height={3} rx={1.5} fill="var(--active)" />
+        </>
+      )}
+    </g>
+  )
+}

@@ -3,38 +3,13 @@
  * its tensors under Hugging Face names in Hugging Face layout. What cannot be told for certain is refused, never guessed (F-26).
  */
 import { EngineError } from '../errors'
+import { describeModel } from '../models/index'
 import { GgufFile, type GgufValue } from './gguf'
 import { makeTokenizerTexts } from './gguf-tokenizer'
 import type { ModelSource, ModelText, StoredTensor } from './source'
 
-/** Block tensors of a llama-architecture file → part of the Hugging Face name below `model.layers.N.`. */
-const LLAMA_BLOCK: Readonly<Record<string, string>> = {
-  attn_norm: 'input_layernorm',
-  ffn_norm: 'post_attention_layernorm',
-  attn_q: 'self_attn.q_proj',
-  attn_k: 'self_attn.k_proj',
-  attn_v: 'self_attn.v_proj',
-  attn_output: 'self_attn.o_proj',
-  ffn_gate: 'mlp.gate_proj',
-  ffn_up: 'mlp.up_proj',
-  ffn_down: 'mlp.down_proj',
-}
-const LLAMA_OUTER: Readonly<Record<string, string>> = {
-  'token_embd.weight': 'model.embed_tokens.weight',
-  'output_norm.weight': 'model.norm.weight',
-  'output.weight': 'lm_head.weight',
-}
 /** Holds the RoPE scaling factors, which config.json expresses as settings. */
 const ROPE_FACTORS = 'rope_freqs.weight'
-
-/** Hugging Face name of a tensor of a llama-architecture file; null for one that becomes part of the configuration. */
-function llamaName(name: string): string | null | undefined {
-  if (name === ROPE_FACTORS) return null
-  const block = name.match(/^blk\.(\d+)\.([a-z_]+)\.(weight|bias)$/)
-  if (!block) return LLAMA_OUTER[name]
-  const part = LLAMA_BLOCK[block[2] as string]
-  return part && `model.layers.${block[1]}.${part}.${block[3]}`
-}
 
 /**
  * Undoes the row permutation of q and k: within each head, file row 2i+s is Hugging Face row s·d/2+i (formats.md section 4).
@@ -135,6 +110,12 @@ function ropeScaling(
   })
 }
 
+function rowsOfEmbedding(file: GgufFile): number {
+  const embedding = file.tensors.get('token_embd.weight')
+  if (!embedding) throw new EngineError('bad_file', 'the file has no token embedding', { where: file.path, expected: 'token_embd.weight' })
+  return embedding.shape[0] as number
+}
+
 function llamaConfig(file: GgufFile, meta: Metadata): Record<string, unknown> {
   if ((meta.optionalCount('llama.expert_count') ?? 1) > 1)
     throw new EngineError('unsupported', 'mixture-of-experts models are not built yet', { where: file.path })
@@ -143,8 +124,6 @@ function llamaConfig(file: GgufFile, meta: Metadata): Record<string, unknown> {
   const headDim = meta.optionalCount('llama.attention.key_length') ?? meta.optionalCount('llama.rope.dimension_count') ?? hidden / heads
   const contextLength = meta.count('llama.context_length')
   const theta = meta.get('llama.rope.freq_base') === undefined ? 10_000 : shortFloat(meta.number('llama.rope.freq_base'))
-  const embedding = file.tensors.get('token_embd.weight')
-  if (!embedding) throw new EngineError('bad_file', 'the file has no token embedding', { where: file.path, expected: 'token_embd.weight' })
   if (!Number.isInteger(headDim) || headDim % 2)
     throw new EngineError('bad_file', 'the head size is not an even number', { where: file.path, got: String(headDim) })
   return {
@@ -172,8 +151,46 @@ function llamaConfig(file: GgufFile, meta: Metadata): Record<string, unknown> {
     tie_word_embeddings: !file.tensors.has('output.weight'),
     torch_dtype: 'float32',
     use_cache: true,
-    vocab_size: embedding.shape[0] as number,
+    vocab_size: rowsOfEmbedding(file),
   }
+}
+
+function gpt2Config(file: GgufFile, meta: Metadata): Record<string, unknown> {
+  const contextLength = meta.count('gpt2.context_length')
+  return {
+    activation_function: 'gelu_new',
+    architectures: ['GPT2LMHeadModel'],
+    attn_pdrop: 0,
+    bos_token_id: meta.get('tokenizer.ggml.bos_token_id') ?? null,
+    embd_pdrop: 0,
+    eos_token_id: meta.get('tokenizer.ggml.eos_token_id') ?? null,
+    initializer_range: 0.02,
+    layer_norm_epsilon: shortFloat(meta.number('gpt2.attention.layer_norm_epsilon')),
+    model_type: 'gpt2',
+    n_embd: meta.count('gpt2.embedding_length'),
+    n_head: meta.count('gpt2.attention.head_count'),
+    n_inner: meta.optionalCount('gpt2.feed_forward_length') ?? null,
+    n_layer: meta.count('gpt2.block_count'),
+    n_positions: contextLength,
+    pad_token_id: meta.get('tokenizer.ggml.padding_token_id') ?? null,
+    resid_pdrop: 0,
+    tie_word_embeddings: !file.tensors.has('output.weight'),
+    torch_dtype: 'float32',
+    vocab_size: rowsOfEmbedding(file),
+  }
+}
+
+/** What config.json of a Hugging Face folder would say, by `general.architecture`. */
+const CONFIGS: Readonly<Record<string, (file: GgufFile, meta: Metadata) => Record<string, unknown>>> = {
+  llama: llamaConfig,
+  gpt2: gpt2Config,
+}
+
+/** [rows, columns] → [columns, rows]: Conv1D weights, which GGUF holds as Linear ones. */
+function transpose(values: Float32Array, rows: number, columns: number): Float32Array {
+  const out = new Float32Array(values.length)
+  for (let r = 0; r < rows; r++) for (let c = 0; c < columns; c++) out[c * rows + r] = values[r * columns + c] as number
+  return out
 }
 
 /** Opens a GGUF file as a model. Weights are dequantised to float32 one tensor at a time, when asked for. */
@@ -183,25 +200,36 @@ export function openGgufModel(path: string): ModelSource {
     const meta = new Metadata(file)
     const kind = meta.text('general.type')
     if (kind && kind !== 'model') throw new EngineError('unsupported', `the file holds a GGUF ${kind}, not a model`, { where: path })
-    const architecture = meta.text('general.architecture')
-    if (architecture !== 'llama') {
+    const name = meta.text('general.architecture') ?? 'nothing'
+    const makeConfig = Object.hasOwn(CONFIGS, name) ? CONFIGS[name] : undefined
+    if (!makeConfig) {
       throw new EngineError('unsupported', 'this GGUF architecture is not built yet', {
         where: `${path}, general.architecture`,
-        expected: 'llama',
-        got: architecture ?? 'nothing',
+        expected: Object.keys(CONFIGS).join(' or '),
+        got: name,
         fix: 'use the Hugging Face folder of the model',
       })
     }
-    const config = llamaConfig(file, meta)
+    const config = makeConfig(file, meta)
+    const model = describeModel(config)
+    const places = model.architecture.gguf?.tensors(model.config)
+    const specs = new Map(model.parameters.map((spec) => [spec.name, spec]))
     const tensors = new Map<string, StoredTensor>()
-    const stored = new Map<string, string>()
-    for (const { name, shape, type } of file.tensors.values()) {
-      const hf = llamaName(name)
-      if (hf === null) continue
-      if (hf === undefined)
-        throw new EngineError('unsupported', `the tensor "${name}" belongs to no part of a llama model`, { where: path })
-      tensors.set(hf, { shape, dtype: type })
-      stored.set(hf, name)
+    const read = new Map<string, () => Float32Array>()
+    for (const { name: stored, shape, type } of file.tensors.values()) {
+      if (stored === ROPE_FACTORS) continue
+      const place = places?.get(stored)
+      if (!place) throw new EngineError('unsupported', `the tensor "${stored}" belongs to no part of a ${name} model`, { where: path })
+      // A tied model may still store its head; the reference ties over it.
+      const spec = specs.get(place.parameter)
+      const turned = spec?.outputAxis === 1
+      const [rows = 1, columns = 1] = shape
+      tensors.set(place.parameter, { shape: turned ? [columns, rows] : shape, dtype: type })
+      read.set(place.parameter, () => {
+        const values = file.readFloat32(stored)
+        if (turned) return transpose(values, rows, columns)
+        return place.permutedHeads ? unpermuteRows(values, place.permutedHeads, rows) : values
+      })
     }
     let texts: Record<ModelText, string | null> | undefined
     return {
@@ -212,18 +240,14 @@ export function openGgufModel(path: string): ModelSource {
       sizeBytes: file.sizeBytes,
       license: meta.text('general.license'),
       name: meta.text('general.name'),
-      readFloat32: (name) => {
-        const from = stored.get(name)
-        if (!from) throw new EngineError('missing', `the model has no tensor "${name}"`, { where: path })
-        const values = file.readFloat32(from)
-        const rows = tensors.get(name)?.shape[0] as number
-        if (name.includes('.q_proj.')) return unpermuteRows(values, config.num_attention_heads as number, rows)
-        if (name.includes('.k_proj.')) return unpermuteRows(values, config.num_key_value_heads as number, rows)
-        return values
+      readFloat32: (parameter) => {
+        const values = read.get(parameter)
+        if (!values) throw new EngineError('missing', `the model has no tensor "${parameter}"`, { where: path })
+        return values()
       },
-      text: (name) => {
+      text: (wanted) => {
         texts ??= makeTokenizerTexts(file)
-        return texts[name]
+        return texts[wanted]
       },
       companions: [],
       close: () => file.close(),

@@ -2,6 +2,7 @@
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { EngineError } from '../errors'
+import { canonicalName, type Model } from '../models/index'
 import { openGgufModel } from './gguf-model'
 import { openHfFolder } from './hf-folder'
 
@@ -70,48 +71,44 @@ export function dominantDtype(source: ModelSource): string {
   return [...sizes].sort((a, b) => b[1] - a[1])[0]?.[0] ?? 'F32'
 }
 
-type NamedShape = { readonly name: string; readonly shape: readonly number[] }
-
-/** Buffers that checkpoints carry and no model needs, by the rule that drops them (F-16). */
-const IGNORED: readonly { rule: string; pattern: RegExp }[] = [
-  { rule: 'GPT-2 causal masks', pattern: /(^|\.)attn\.(masked_)?bias$/ },
-  { rule: 'rotary frequencies, computed from the config', pattern: /rotary_emb\.inv_freq$/ },
-]
-
 /**
- * Stored name of every parameter. A missing `transformer.` or `model.` prefix is understood (formats.md section 4); every stored tensor is used
- * once, ignored by a rule, or an error, and every parameter is filled exactly once (F-16).
- * With tied embeddings a stored `lm_head.weight` is ignored: the reference library ties over it.
+ * Stored name of every parameter. Every stored tensor is used once, ignored by the architecture's rule (masks, frequencies, a missing
+ * prefix), or an error, and every parameter is filled exactly once (F-16). With tied embeddings a stored head is ignored: the reference
+ * library ties over it.
  */
-export function resolveNames(source: ModelSource, parameters: readonly NamedShape[], tied: boolean): Map<string, string> {
+export function resolveNames(source: ModelSource, model: Model): Map<string, string> {
+  const specs = new Map(model.parameters.map((spec) => [spec.name, spec]))
   const used = new Map<string, string>()
-  const missing: string[] = []
-  for (const { name, shape } of parameters) {
-    const stored = [name, name.replace(/^(transformer|model)\./, '')].find((candidate) => source.tensors.has(candidate))
-    if (stored === undefined) {
-      missing.push(name)
+  const unknown: string[] = []
+  for (const [stored, { shape: got }] of source.tensors) {
+    const name = canonicalName(model, stored)
+    if (name === null || (model.config.tiedEmbeddings && name === 'lm_head.weight')) continue
+    const spec = specs.get(name)
+    if (!spec) {
+      unknown.push(stored)
       continue
     }
-    const got = source.tensors.get(stored)?.shape as readonly number[]
-    if (got.length !== shape.length || got.some((size, i) => size !== shape[i])) {
+    if (used.has(name))
+      throw new EngineError('mismatch', `the parameter "${name}" occurs twice`, {
+        where: source.path,
+        got: `${used.get(name)} and ${stored}`,
+      })
+    if (got.length !== spec.shape.length || got.some((size, i) => size !== spec.shape[i])) {
       throw new EngineError('mismatch', `tensor "${stored}" does not have the shape that config.json asks for`, {
         where: source.path,
-        expected: `[${shape}]`,
+        expected: `[${spec.shape}]`,
         got: `[${got}]`,
       })
     }
     used.set(name, stored)
   }
+  const missing = [...specs.keys()].filter((name) => !used.has(name))
   if (missing.length) {
-    throw new EngineError('mismatch', `${missing.length} of the model's ${parameters.length} tensors are missing`, {
+    throw new EngineError('mismatch', `${missing.length} of the model's ${specs.size} tensors are missing`, {
       where: source.path,
       expected: missing.slice(0, 5).join(', '),
     })
   }
-  const taken = new Set(used.values())
-  const unknown = [...source.tensors.keys()].filter(
-    (name) => !taken.has(name) && !IGNORED.some(({ pattern }) => pattern.test(name)) && !(tied && name === 'lm_head.weight'),
-  )
   if (unknown.length) {
     throw new EngineError('mismatch', `${unknown.length} tensors belong to no part of this architecture`, {
       where: source.path,

@@ -157,6 +157,16 @@ Every row keeps an id made from its content, so it can be followed through split
           fix: { label: `Read it as ${header.detected.format}`, params: { format: header.detected.format } },
         })
     }
+    const broken = header.faults?.[0]
+    if (broken && params.on_bad_rows === 'stop')
+      problems.push({
+        severity: 'error',
+        code: 'bad_data',
+        param: 'file',
+        message: `${header.name}${broken.line === null ? '' : `, line ${broken.line}`}: ${broken.reason}${(header.faults?.length ?? 0) > 1 ? ` (and ${plural((header.faults?.length ?? 0) - 1, 'more row')})` : ''}.`,
+        got: broken.reason,
+        fix: { label: 'Skip such rows and list them', params: { on_bad_rows: 'skip' } },
+      })
     const shape = reading && reading in SHAPE_OF ? SHAPE_OF[reading as keyof typeof SHAPE_OF] : null
     const conversations =
       shape === 'prompt_completion' &&

@@ -6,8 +6,8 @@ import type { Program, TensorType } from '../graph/types'
  * (rounded on the way in). Row-major. A fed array is only read during the call and never kept.
  */
 export type FeedData = Float32Array | Int32Array | Uint8Array | Uint16Array
-/** f32 and bf16 come back as Float32Array, i32 as Int32Array, bool as Uint8Array. Fresh memory, the caller's to keep. */
-export type FetchData = Float32Array | Int32Array | Uint8Array
+/** f32 comes back as Float32Array, i32 as Int32Array, bool as Uint8Array, bf16 as Uint16Array (raw bits). Fresh memory, the caller's to keep. */
+export type FetchData = Float32Array | Int32Array | Uint8Array | Uint16Array
 
 export interface Memory {
   /** Resident memory of the process now, in bytes. */

@@ -43,7 +43,7 @@ export interface Lowering {
   /**
    * Adds a node that changes a variable: after every earlier read and write of it. The program's fetches wait for it.
    */
-  write(variable: Variable, op: string, inputs: readonly NodeRef[], attributes: Readonly<Record<string, Attribute>>): void
+  write(variable: Variable, op: string, inputs: readonly NodeRef[], attributes: Readonly<Record<string, Attribute>>): NodeRef
 }
 
 export const type = (dtype: DType): Attribute => ({ type: TF_TYPE[dtype] })

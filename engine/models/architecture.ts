@@ -19,6 +19,11 @@ export interface ParameterSpec {
   readonly role: 'matrix' | 'table' | 'vector'
   /** Axis of the output features of a matrix: 0 for nn.Linear [out, in], 1 for GPT-2's Conv1D [in, out]. */
   readonly outputAxis?: 0 | 1
+  /**
+   * Matrices with the same `fuse` stand next to each other in the list, share their input and have outputAxis 0: where all of them
+   * train, or none does, they are kept as one variable and multiplied at once.
+   */
+  readonly fuse?: string
 }
 
 /** What every architecture's configuration comes down to; its own file adds more. */

@@ -1,0 +1,94 @@
+/** Softmax attention with grouped query heads. */
+import type { Builder } from '../builder'
+import type { Tensor } from '../types'
+
+export interface Heads {
+  readonly heads: number
+  readonly kvHeads: number
+  readonly headDim: number
+}
+
+/** Added room below every real score; scores stay within a few hundred of zero, so a hidden one becomes exactly 0 after the softmax. */
+const HIDDEN = 1e9
+
+/** 0 where query i may see key j, else HIDDEN: [1, 1, 1, length, length]. `window`: only keys with i − j < window. */
+export function causalMask(g: Builder, length: number, window?: number): Tensor {
+  const values = new Float32Array(length * length)
+  for (let i = 0; i < length; i++)
+    for (let j = 0; j < length; j++) if (j > i || (window !== undefined && i - j >= window)) values[i * length + j] = HIDDEN
+  return g.constant(values, [1, 1, 1, length, length], 'f32')
+}
+
+/** The same with blocks: only positions of one non-zero segment see each other. segments i32 [batch, length] → [batch, 1, 1, length, length]. */
+export function segmentMask(g: Builder, segments: Tensor, window?: number): Tensor {
+  const [batch, length] = segments.shape as [number, number]
+  const same = g.equal(g.reshape(segments, [batch, 1, 1, length, 1]), g.reshape(segments, [batch, 1, 1, 1, length]))
+  const hidden = g.select(same, g.fill(0, 'f32'), g.fill(HIDDEN, 'f32'))
+  return g.maximum(hidden, causalMask(g, length, window))
+}
+
+/**
+ * Mask for queries at cache slots `first … first + queries − 1` over `slots` keys: key j is seen by query i iff starts[b] ≤ j ≤ slot(i).
+ * starts i32 [batch], first i32 [] → [batch, 1, 1, queries, slots]
+ */
+export function cacheMask(g: Builder, starts: Tensor, first: Tensor, queries: number, slots: number, window?: number): Tensor {
+  const batch = starts.shape[0] as number
+  const keys = g.constant(
+    Int32Array.from({ length: slots }, (_, j) => j),
+    [1, 1, 1, 1, slots],
+    'i32',
+  )
+  const rows = g.add(
+    g.constant(
+      Int32Array.from({ length: queries }, (_, i) => i),
+      [1, 1, 1, queries, 1],
+      'i32',
+    ),
+    first,
+  )
+  let visible = g.and(g.lessEqual(keys, rows), g.lessEqual(g.reshape(starts, [batch, 1, 1, 1, 1]), keys))
+  if (window !== undefined) visible = g.and(visible, g.less(rows, g.add(keys, g.fill(window, 'i32'))))
+  return g.select(visible, g.fill(0, 'f32'), g.fill(HIDDEN, 'f32'))
+}
+
+/** [batch · length, heads · d] → [batch, kvHeads, heads / kvHeads · length, d]: the queries that share a key head lie together. */
+export function groupQueries(g: Builder, q: Tensor, batch: number, length: number, { heads, kvHeads, headDim }: Heads): Tensor {
+  const group = heads / kvHeads
+  const split = g.reshape(q, [batch, length, kvHeads, group, headDim])
+  return g.reshape(g.transpose(split, [0, 2, 3, 1, 4]), [batch, kvHeads, group * length, headDim])
+}
+
+/** [batch · length, kvHeads · d] → [batch, kvHeads, length, d] */
+export function splitHeads(
+  g: Builder,
+  x: Tensor,
+  batch: number,
+  length: number,
+  { kvHeads, headDim }: Pick<Heads, 'kvHeads' | 'headDim'>,
+): Tensor {
+  return g.transpose(g.reshape(x, [batch, length, kvHeads, headDim]), [0, 2, 1, 3])
+}
+
+/**
+ * softmax(q·kᵀ − mask)·v. q [batch, kvHeads, group·queries, d] (already scaled), k and v [batch, kvHeads, keys, d], all of one dtype;
+ * mask broadcasts to [batch, kvHeads, group, queries, keys], float32. Returns [batch · queries, heads · d] in the dtype of q.
+ *
+ * The mask is subtracted: TensorFlow fuses BatchMatMul + Add into a oneDNN product whose only implementation here is the reference loop.
+ */
+export function attend(
+  g: Builder,
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  mask: Tensor,
+  queries: number,
+  { heads, kvHeads, headDim }: Heads,
+): Tensor {
+  const [batch, , , keys] = [q.shape[0] as number, 0, 0, k.shape[2] as number]
+  const group = heads / kvHeads
+  const scores = g.reshape(g.cast(g.batchMatmul(q, k, { transposeB: true }), 'f32'), [batch, kvHeads, group, queries, keys])
+  const weights = g.softmax(g.sub(scores, mask))
+  const mixed = g.batchMatmul(g.reshape(g.cast(weights, q.dtype), [batch, kvHeads, group * queries, keys]), v)
+  const split = g.reshape(mixed, [batch, kvHeads, group, queries, headDim])
+  return g.reshape(g.transpose(split, [0, 3, 1, 2, 4]), [batch * queries, heads * headDim])
+}

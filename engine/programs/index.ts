@@ -1,0 +1,29 @@
+/**
+ * Programs: pure functions of a weight plan and a spec. Use:
+ *
+ *   const model = describeModel(configJson)
+ *   const plan = planWeights(model, { trainable, precision: 'bf16' })
+ *   const step = trainStep(plan, { batch: 8, length: 192, labels: 512, optimizer })
+ *   const executable = await backend.compile([step, evaluate(plan, { … })])
+ *   await writeWeights(executable, plan, (name) => source.readFloat32(name))
+ *   const { loss, gradNorm } = await executable.run(step.name, { ids, rows, targets, weights, scale, ...adamFeeds({ … }) })
+ *   await readWeight(executable, plan, 'model.norm.weight')
+ *
+ * spec.ts says what every feed and fetch is.
+ */
+export { type AdamFeeds, adamFeeds } from './adam'
+export { evaluate, logits, lowestTrainableBlock, prefix } from './evaluate'
+export { decode, prefill } from './generate'
+export * from './spec'
+export { accumulate, applyGradients, trainStep } from './train-step'
+export {
+  type Moment,
+  planWeights,
+  readMoment,
+  readWeight,
+  type StoredWeight,
+  stateName,
+  type WeightPlan,
+  writeMoments,
+  writeWeights,
+} from './weights'

@@ -1,0 +1,213 @@
+/** The `Network` that programs hand to an architecture, and the ways in which attention finds its context. */
+import { EngineError } from '../errors'
+import type { Builder } from '../graph/builder'
+import { attend, cacheMask, causalMask, groupQueries, segmentMask, splitHeads } from '../graph/layers/attention'
+import { rotate } from '../graph/layers/rope'
+import { sizeOf, type Tensor, type Variable } from '../graph/types'
+import type { AttentionCall, Network } from '../models/network'
+import type { BatchSpec } from './spec'
+import { declareWeight, type WeightPlan } from './weights'
+
+export interface NetworkParts {
+  readonly g: Builder
+  readonly plan: WeightPlan
+  readonly ids: Tensor
+  readonly positions: Tensor
+  readonly attention: Network['attention']
+}
+
+export function makeNetwork({ g, plan, ids, positions, attention }: NetworkParts): Network {
+  const stored = (name: string) => {
+    const weight = plan.of.get(name)
+    if (!weight) throw new EngineError('bad_argument', 'the architecture asks for a parameter that it does not list', { where: name })
+    return weight
+  }
+  const value = (name: string) => g.read(declareWeight(g, stored(name)))
+  const compute = plan.precision === 'bf16' ? 'bf16' : 'f32'
+
+  const product = (x: Tensor, name: string, outputAxis: 0 | 1) =>
+    g.cast(g.matmul(g.cast(x, compute), g.cast(value(name), compute), { transposeB: outputAxis === 0 }), 'f32')
+
+  const linear = (x: Tensor, names: readonly string[], biases?: readonly (string | null)[]): readonly Tensor[] => {
+    const [first] = names as readonly [string]
+    const weight = stored(first)
+    const together =
+      names.length > 1 && weight.parameters.length === names.length && weight.parameters.every(({ spec }, i) => spec.name === names[i])
+    const outputs = together
+      ? g.split(
+          product(x, first, 0),
+          1,
+          weight.parameters.map(({ spec }) => spec.shape[0] as number),
+        )
+      : names.map((name) => product(x, name, stored(name).parameters[0]?.spec.outputAxis ?? 0))
+    return outputs.map((output, i) => {
+      const bias = biases?.[i]
+      return bias ? g.add(output, value(bias)) : output
+    })
+  }
+
+  return {
+    g,
+    ids,
+    positions,
+    rows: sizeOf(ids.shape),
+    vector: value,
+    lookup: (name, indices) => g.cast(g.gather(value(name), indices), 'f32'),
+    // One tensor for each name, which is what the mapped tuple type says.
+    linear: linear as Network['linear'],
+    attention,
+  }
+}
+
+/** Last op of every program that predicts: the head over chosen rows, float32 [n, vocab]. */
+export function headLogits(g: Builder, plan: WeightPlan, network: Network, x: Tensor): Tensor {
+  const { architecture, config } = plan.model
+  const compute = plan.precision === 'bf16' ? 'bf16' : 'f32'
+  const weight = plan.of.get(architecture.head(config))
+  if (!weight) throw new EngineError('bad_argument', 'the architecture has no head', { where: architecture.head(config) })
+  const normal = architecture.norm(network, config, x)
+  return g.cast(g.matmul(g.cast(normal, compute), g.cast(g.read(declareWeight(g, weight)), compute), { transposeB: true }), 'f32')
+}
+
+/** q and k turned by position, q scaled, all in the dtype that products run in. cos and sin broadcast to [batch, length, 1, d/2]. */
+function prepare(
+  g: Builder,
+  plan: WeightPlan,
+  call: AttentionCall,
+  batch: number,
+  length: number,
+  angles: { cos: Tensor; sin: Tensor } | null,
+) {
+  const compute = plan.precision === 'bf16' ? 'bf16' : 'f32'
+  const turn = (x: Tensor, heads: number) => {
+    if (!call.rotary || !angles) return x
+    return g.reshape(rotate(g, g.reshape(x, [batch, length, heads, call.headDim]), angles.cos, angles.sin), x.shape)
+  }
+  const q = g.cast(g.mul(turn(call.q, call.heads), g.fill(call.scale, 'f32')), compute)
+  return { q, k: g.cast(turn(call.k, call.kvHeads), compute), v: g.cast(call.v, compute) }
+}
+
+/** cos and sin for positions i32 [batch, length] or [1, length], shaped to broadcast over heads; null without rotary embedding. */
+export function anglesAt(g: Builder, plan: WeightPlan, positions: Tensor, count: number): { cos: Tensor; sin: Tensor } | null {
+  const { architecture, config } = plan.model
+  const table = architecture.rope(config, count)
+  if (!table) return null
+  const width = config.headDim / 2
+  const [batch, length] = positions.shape as [number, number]
+  const at = (values: Float32Array) => g.reshape(g.gather(g.constant(values, [count, width], 'f32'), positions), [batch, length, 1, width])
+  return { cos: at(table.cos), sin: at(table.sin) }
+}
+
+/** The whole row is context: training, evaluation, log-probabilities. */
+export function rowNetwork(g: Builder, plan: WeightPlan, spec: BatchSpec): Network {
+  const { batch, length } = spec
+  const packed = spec.attention === 'segments'
+  if (length > plan.model.config.contextLength)
+    throw new EngineError('bad_argument', 'the rows are longer than the model can read', {
+      expected: `at most ${plan.model.config.contextLength}`,
+      got: String(length),
+      fix: 'shorten max_length',
+    })
+  const ids = g.feed('ids', [batch, length], 'i32')
+  const positions = packed
+    ? g.feed('positions', [batch, length], 'i32')
+    : g.constant(
+        Int32Array.from({ length }, (_, i) => i),
+        [1, length],
+        'i32',
+      )
+  const angles = anglesAt(g, plan, positions, packed ? plan.model.config.contextLength : length)
+  const masks = new Map<number | undefined, Tensor>()
+  const mask = (window: number | undefined) => {
+    const known = masks.get(window)
+    if (known) return known
+    const made = packed ? segmentMask(g, g.feed('segments', [batch, length], 'i32'), window) : causalMask(g, length, window)
+    masks.set(window, made)
+    return made
+  }
+  return makeNetwork({
+    g,
+    plan,
+    ids,
+    positions,
+    attention: (_, call) => {
+      const { q, k, v } = prepare(g, plan, call, batch, length, angles)
+      return attend(
+        g,
+        groupQueries(g, q, batch, length, call),
+        splitHeads(g, k, batch, length, call),
+        splitHeads(g, v, batch, length, call),
+        mask(call.window),
+        length,
+        call,
+      )
+    },
+  })
+}
+
+export interface CacheSpec {
+  readonly batch: number
+  /** Positions computed in this call. */
+  readonly queries: number
+  /** Positions the caches have room for. */
+  readonly slots: number
+}
+
+/** Key and value caches of a block, [batch · kvHeads · slots, headDim]: a position is one row per batch row and head. */
+function caches(g: Builder, plan: WeightPlan, block: number, { batch, slots }: CacheSpec): { keys: Variable; values: Variable } {
+  const { kvHeads, headDim } = plan.model.config
+  const dtype = plan.precision === 'bf16' ? 'bf16' : 'f32'
+  const declare = (kind: string) =>
+    g.variable(`cache/${batch}x${slots}/${block}/${kind}`, [batch * kvHeads * slots, headDim], dtype, 'zeros')
+  return { keys: declare('keys'), values: declare('values') }
+}
+
+/**
+ * Context is what earlier calls left in the caches, plus this call's own positions. Rows are left-padded: `starts` i32 [batch] is where each
+ * begins, `first` i32 [] the slot of this call's first position.
+ */
+export function cachedNetwork(g: Builder, plan: WeightPlan, spec: CacheSpec, ids: Tensor, starts: Tensor, first: Tensor): Network {
+  const { batch, queries, slots } = spec
+  const { kvHeads, headDim, contextLength } = plan.model.config
+  if (slots > contextLength)
+    throw new EngineError('bad_argument', 'prompt and answer together are longer than the model can read', {
+      expected: `at most ${contextLength}`,
+      got: String(slots),
+      fix: 'shorten the prompt or max_new_tokens',
+    })
+  const range = (count: number, shape: readonly number[]) =>
+    g.constant(
+      Int32Array.from({ length: count }, (_, i) => i),
+      shape,
+      'i32',
+    )
+  const slot = g.add(range(queries, [1, queries]), first)
+  const positions = g.maximum(g.sub(slot, g.reshape(starts, [batch, 1])), g.fill(0, 'i32'))
+  const angles = anglesAt(g, plan, positions, slots)
+  // Row of the cache for (batch, head, query): (batch · kvHeads + head) · slots + slot.
+  const bases = g.constant(
+    Int32Array.from({ length: batch * kvHeads }, (_, i) => i * slots),
+    [batch * kvHeads, 1],
+    'i32',
+  )
+  const rows = g.reshape(g.add(bases, slot), [batch * kvHeads * queries])
+  return makeNetwork({
+    g,
+    plan,
+    ids,
+    positions,
+    attention: (block, call) => {
+      const { q, k, v } = prepare(g, plan, call, batch, queries, angles)
+      const { keys, values } = caches(g, plan, block, spec)
+      const store = (variable: Variable, x: Tensor) =>
+        g.reshape(g.updateRows(variable, rows, g.reshape(splitHeads(g, x, batch, queries, call), [batch * kvHeads * queries, headDim])), [
+          batch,
+          kvHeads,
+          slots,
+          headDim,
+        ])
+      const mask = cacheMask(g, starts, first, queries, slots, call.window)
+      return attend(g, groupQueries(g, q, batch, queries, call), store(keys, k), store(values, v), mask, queries, call)
+    },
+  })
+}

@@ -1,0 +1,147 @@
+/**
+ * Where a model's parameters live: which variable, at which rows, in which dtype. Pure; every program of one executable uses the same
+ * plan, and reading and writing by parameter name goes through it.
+ */
+import type { Executable } from '../backends/backend'
+import { EngineError } from '../errors'
+import type { Builder } from '../graph/builder'
+import { type DType, type Shape, sizeOf, type Variable } from '../graph/types'
+import type { Model, ParameterSpec } from '../models/architecture'
+import type { Precision } from './spec'
+
+/** One variable and the parameters it holds, one after the other along the first axis. */
+export interface StoredWeight {
+  /** Variable name: the parameter's own, or `<prefix>.<fused name>`. */
+  readonly name: string
+  readonly shape: Shape
+  readonly dtype: Extract<DType, 'f32' | 'bf16'>
+  readonly trainable: boolean
+  readonly parameters: readonly { readonly spec: ParameterSpec; readonly offset: number; readonly size: number }[]
+}
+
+export interface WeightPlan {
+  readonly model: Model
+  readonly precision: Precision
+  readonly trainable: ReadonlySet<string>
+  readonly stored: readonly StoredWeight[]
+  /** By parameter name. */
+  readonly of: ReadonlyMap<string, StoredWeight>
+}
+
+/**
+ * Trainable weights are float32 masters. In bf16 precision the frozen matrices and tables are kept as bf16 only: they are cast once, when
+ * written, and take half the memory. Norm weights and biases are always float32.
+ * `trainable` holds exact parameter names; an unknown one is refused. Empty for evaluation and generation.
+ */
+export function planWeights(model: Model, { trainable, precision }: { trainable: readonly string[]; precision: Precision }): WeightPlan {
+  const open = new Set(trainable)
+  const known = new Set(model.parameters.map(({ name }) => name))
+  for (const name of open)
+    if (!known.has(name))
+      throw new EngineError('bad_argument', 'the model has no such parameter', { where: name, fix: 'use the names that the model lists' })
+
+  const stored: StoredWeight[] = []
+  const add = (name: string, specs: readonly ParameterSpec[]) => {
+    const [first] = specs as [ParameterSpec]
+    const isTrainable = open.has(first.name)
+    let offset = 0
+    const parameters = specs.map((spec) => {
+      const own = { spec, offset, size: sizeOf(spec.shape) }
+      offset += own.size
+      return own
+    })
+    const rows = specs.reduce((sum, spec) => sum + (spec.shape[0] as number), 0)
+    stored.push({
+      name,
+      shape: specs.length === 1 ? first.shape : [rows, ...first.shape.slice(1)],
+      dtype: precision === 'bf16' && !isTrainable && first.role !== 'vector' ? 'bf16' : 'f32',
+      trainable: isTrainable,
+      parameters,
+    })
+  }
+  for (let i = 0; i < model.parameters.length; ) {
+    const spec = model.parameters[i] as ParameterSpec
+    let end = i + 1
+    while (spec.fuse !== undefined && model.parameters[end]?.fuse === spec.fuse) end++
+    const group = model.parameters.slice(i, end)
+    if (group.every(({ name }) => open.has(name) === open.has(spec.name))) add(group.length > 1 ? (spec.fuse as string) : spec.name, group)
+    else for (const single of group) add(single.name, [single])
+    i = end
+  }
+  const of = new Map(stored.flatMap((weight) => weight.parameters.map(({ spec }) => [spec.name, weight] as const)))
+  return { model, precision, trainable: open, stored, of }
+}
+
+/** Kinds of state that belong to a trainable weight besides its value. */
+export type Moment = 'first' | 'second' | 'gradient'
+export const stateName = (weight: StoredWeight, moment: Moment): string => `${weight.name}/${moment}`
+export const declareWeight = (g: Builder, weight: StoredWeight): Variable => g.variable(weight.name, weight.shape, weight.dtype)
+export const declareState = (g: Builder, weight: StoredWeight, moment: Moment): Variable =>
+  g.variable(stateName(weight, moment), weight.shape, 'f32', 'zeros')
+
+/**
+ * Writes parameters into an executable, one at a time: at most one variable's worth of memory is held besides the session's.
+ * `read` gives float32 values in Hugging Face layout. Parameters whose variable no program uses are skipped.
+ */
+export async function writeWeights(
+  executable: Executable,
+  plan: WeightPlan,
+  read: (name: string) => Float32Array | Promise<Float32Array>,
+  onProgress?: (done: number, total: number) => void,
+): Promise<void> {
+  const used = plan.stored.filter((weight) => executable.variables.has(weight.name))
+  for (const [i, weight] of used.entries()) {
+    await executable.writeVariable(weight.name, await joined(weight, read))
+    onProgress?.(i + 1, used.length)
+  }
+}
+
+/** Current value of a parameter, float32 in Hugging Face layout. */
+export async function readWeight(executable: Executable, plan: WeightPlan, name: string): Promise<Float32Array> {
+  return part(executable, plan, name, (weight) => weight.name)
+}
+
+/** Adam's moment (or the gradient sum) of a trainable parameter. */
+export async function readMoment(executable: Executable, plan: WeightPlan, name: string, moment: Moment): Promise<Float32Array> {
+  return part(executable, plan, name, (weight) => stateName(weight, moment))
+}
+
+/** Restores moments of all trainable parameters, for resuming. */
+export async function writeMoments(
+  executable: Executable,
+  plan: WeightPlan,
+  moment: Moment,
+  read: (name: string) => Float32Array | Promise<Float32Array>,
+): Promise<void> {
+  for (const weight of plan.stored)
+    if (weight.trainable) await executable.writeVariable(stateName(weight, moment), await joined(weight, read))
+}
+
+async function part(
+  executable: Executable,
+  plan: WeightPlan,
+  name: string,
+  variable: (weight: StoredWeight) => string,
+): Promise<Float32Array> {
+  const weight = plan.of.get(name)
+  const place = weight?.parameters.find(({ spec }) => spec.name === name)
+  if (!weight || !place) throw new EngineError('bad_argument', 'the model has no such parameter', { where: name })
+  const values = (await executable.readVariable(variable(weight))) as Float32Array
+  return weight.parameters.length === 1 ? values : values.slice(place.offset, place.offset + place.size)
+}
+
+async function joined(weight: StoredWeight, read: (name: string) => Float32Array | Promise<Float32Array>): Promise<Float32Array> {
+  const values = weight.parameters.length === 1 ? null : new Float32Array(sizeOf(weight.shape))
+  for (const { spec, offset, size } of weight.parameters) {
+    const own = await read(spec.name)
+    if (own.length !== size)
+      throw new EngineError('shape', 'a weight has another size than the model', {
+        where: spec.name,
+        expected: `${size} ([${spec.shape.join(', ')}])`,
+        got: String(own.length),
+      })
+    if (!values) return own
+    values.set(own, offset)
+  }
+  return values as Float32Array
+}

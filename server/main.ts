@@ -65,7 +65,7 @@ export async function composeServices(env: Env, options: ComposeOptions): Promis
       registry,
       queue,
       implDigests: readImplDigests(env.root),
-      lookAt: (_owner, requests) => facts.lookAt(requests),
+      lookAt: facts.lookAt,
       digestOf: (request) => facts.digestOf(request),
       present: async (digest) => (await artifacts.has(digest)) !== null,
       freeBytes: async () => freeBytes(env.home),

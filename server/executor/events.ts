@@ -6,7 +6,6 @@
 import type { Storage } from '../storage/db'
 import { appendEventsOf, type NewEvent } from '../storage/events'
 import type { Held } from '../storage/node-runs'
-import type { LogLine } from '../workers/messages'
 
 const FLUSH_EVERY_MS = 100
 /** a row at most 64 kB, a line at most 8 kB. */
@@ -15,6 +14,7 @@ const LINE_CHARS = 8_000
 /** 10 MB of waiting events, counted as characters of JSON. */
 const WAITING_CHARS = 10_000_000
 
+export type LogLine = { at: number; level: 'info' | 'warn' | 'error'; text: string }
 export type Progress = { done: number; total: number; unit: string }
 export type EventSink = {
   progress(progress: Progress): void

@@ -1,5 +1,4 @@
 /** Loads what a plan rests on (R-53): facts of files and models, earlier results, checkpoints, the last runs, and whether their artifacts are there. */
-import { check } from '../../nodes/_kit/check'
 import type { PortDef, Registry } from '../../nodes/_kit/define-node'
 import type { FactRequest } from '../../nodes/_kit/facts'
 import type { Pipeline } from '../../nodes/_kit/graph'
@@ -34,7 +33,6 @@ export type PlanDeps = {
 }
 
 export type PlanRequest = {
-  owner: string
   /** For "what changed since the last run"; null for a document that was never saved. */
   pipelineId: string | null
   document: Pipeline
@@ -45,14 +43,14 @@ export type PlanRequest = {
 }
 
 /** Plans, loading what the plan says it needs; each round knows at least one more level of the graph. */
-export async function planWithFacts(deps: PlanDeps, request: PlanRequest): Promise<Plan> {
+export async function planWithFacts(deps: PlanDeps, owner: string, request: PlanRequest): Promise<Plan> {
   const { registry, storage } = deps
   const { document } = applyInputs(request.document, request.inputs ?? {})
   const requests = inferGraph(document, registry, {}).unanswered
   const [facts, sources, last, freeBytes] = await Promise.all([
     deps.lookAt(requests),
     Promise.all(requests.map(async (one) => [factKey(one), await deps.digestOf(one)] as const)),
-    request.pipelineId === null ? [] : lastNodeRuns(storage.db, request.owner, request.pipelineId),
+    request.pipelineId === null ? [] : lastNodeRuns(storage.db, owner, request.pipelineId),
     deps.freeBytes?.() ?? null,
   ])
   const known: PlanFacts = {
@@ -94,8 +92,8 @@ export async function planWithFacts(deps: PlanDeps, request: PlanRequest): Promi
     // Each round answers everything asked, so the graph's depth bounds the rounds; the bound is against a fault of ours.
     if ((needs.results.length === 0 && needs.checkpoints.length === 0) || round > Object.keys(document.nodes).length + 1) return now
     const [found, saved] = await Promise.all([
-      resultsByKey(storage.db, request.owner, needs.results),
-      checkpointsByIdentity(storage.db, request.owner, needs.checkpoints),
+      resultsByKey(storage.db, owner, needs.results),
+      checkpointsByIdentity(storage.db, owner, needs.checkpoints),
     ])
     for (const key of needs.results) {
       const row = found.get(key)
@@ -120,11 +118,4 @@ export async function planWithFacts(deps: PlanDeps, request: PlanRequest): Promi
     for (const digest of artifactsOfOutputs(def, row.outputs)) if (!(await deps.present(digest))) return 'missing'
     return 'present'
   }
-}
-
-/** Problems and inference of a document, with the facts the server can see: what `pipelines.check` answers. */
-export async function checkWithFacts(deps: Pick<PlanDeps, 'registry' | 'lookAt'>, document: Pipeline) {
-  const requests = inferGraph(document, deps.registry, {}).unanswered
-  const facts = await deps.lookAt(requests)
-  return { ...check(document, deps.registry, facts), facts }
 }

@@ -6,9 +6,9 @@ import type { Plan, PlanNode } from '../../nodes/_kit/plan'
 import { AppError } from '../errors'
 import type { Tx } from '../storage/db'
 import { appendEvents, notifyControl } from '../storage/events'
-import { lockRun, type ResourceClass, scheduledOf, setRunWanted } from '../storage/node-runs'
+import { childRuns, lockRun, type ResourceClass, scheduledOf, setRunWanted } from '../storage/node-runs'
 import { getVersion, versionFor } from '../storage/pipelines'
-import { getRun, insertRun, listNodeRuns, type NewNodeRun, type RunRow } from '../storage/runs'
+import { getRun, insertRun, listNodeRuns, type NewNodeRun } from '../storage/runs'
 import { servedClasses } from '../storage/worker-rows'
 import { type PlanDeps, type PlanRequest, planWithFacts } from './plan-facts'
 import type { Queue } from './queue'
@@ -17,52 +17,56 @@ import { hasOutputs } from './states'
 
 export type ExecutorDeps = PlanDeps & { queue: Queue }
 
-export type Submit = {
-  owner: string
+export type SubmitRequest = {
   pipelineId: string
   document: Pipeline
   target?: readonly string[] | null
   inputs?: Readonly<Record<string, unknown>>
-  forced?: readonly string[]
+  /** Nodes to run although their result is known. */
+  force?: readonly string[]
   /** Made by the client once per press of the button: the same key twice is one run (R-29). */
   idempotencyKey: string
   parentRun?: string | null
+  /** Outputs to take as they are, by node id. */
   pins?: PlanRequest['pins']
-  priority?: number
+  priority?: number | undefined
 }
-export type Submitted = { id: string; number: number; existing: boolean; plan: Plan }
+export type Submitted = { run: string; number: number; existing: boolean; plan: Plan }
 
 /**
- * `stop`: finish the step, keep the checkpoint. `cancel`: end at once; the last committed checkpoint counts. `pause`: as stop, but Resume
+ * `keep`: finish the step, keep the checkpoint. `now`: end at once; the last committed checkpoint counts. `pause`: as keep, but Resume
  * continues the same run (R-47).
  */
-export type StopHow = 'stop' | 'cancel' | 'pause'
+export type StopHow = 'keep' | 'now' | 'pause'
+const WANTED = { keep: 'stop', now: 'cancel', pause: 'pause' } as const
 
 export type Executor = ReturnType<typeof createExecutor>
 
 export function createExecutor(deps: ExecutorDeps) {
   const { storage, queue } = deps
 
-  const plan = (request: PlanRequest): Promise<Plan> => planWithFacts(deps, request)
+  const plan = (owner: string, request: PlanRequest): Promise<Plan> => planWithFacts(deps, owner, request)
 
   /** @throws AppError PLAN_BLOCKED that lists what is in the way. */
-  async function submit(request: Submit): Promise<Submitted> {
-    const planned = await plan(request)
+  async function submit(owner: string, request: SubmitRequest): Promise<Submitted> {
+    const { force, ...rest } = request
+    const planned = await plan(owner, { ...rest, ...(force && { forced: force }) })
     assertRunnable(planned)
     const classes = await servedClasses(storage.db)
-    const submitted = await storage.db.transaction((tx) => submitIn(tx, queue, request, planned, classes))
+    const submitted = await storage.db.transaction((tx) => submitIn(tx, queue, owner, request, planned, classes))
     return { ...submitted, plan: planned }
   }
 
   /** Acknowledged when this returns: what had not begun is cancelled, what runs is told (R-46). */
-  async function stop(owner: string, runId: string, how: StopHow): Promise<RunRow> {
+  async function stop(owner: string, runId: string, how: StopHow): Promise<void> {
+    const wanted = WANTED[how]
     await getRun(storage.db, owner, runId)
     await storage.db.transaction(async (tx) => {
       const run = await lockRun(tx, runId)
       if (!run || run.status === 'succeeded' || run.status === 'failed' || run.status === 'stopped') return
-      await setRunWanted(tx, runId, how)
-      run.wanted = how
-      const events = [{ nodeId: null, kind: 'run' as const, data: { status: run.status, wanted: how } }]
+      await setRunWanted(tx, runId, wanted)
+      run.wanted = wanted
+      const events = [{ nodeId: null, kind: 'run' as const, data: { status: run.status, wanted } }]
       for (const node of await scheduledOf(tx, runId)) {
         if (node.status !== 'waiting' && node.status !== 'queued' && (node.status !== 'paused' || how === 'pause')) continue
         if (node.jobId !== null) await queue.cancel(tx, node.resource, node.jobId)
@@ -73,16 +77,18 @@ export function createExecutor(deps: ExecutorDeps) {
       await advance(tx, queue, run, events)
       await notifyControl(tx, runId)
     })
-    return getRun(storage.db, owner, runId)
   }
 
   /** A paused run goes on itself; a stopped or failed one is tried again as a new run that takes over what is finished (R-47, R-52). */
-  async function resume(owner: string, runId: string, options: { idempotencyKey: string }): Promise<{ id: string; number: number }> {
+  async function resume(owner: string, runId: string): Promise<{ run: string; number: number }> {
     const row = await getRun(storage.db, owner, runId)
     if (row.status === 'succeeded') {
       throw new AppError('CONFLICT', { message: `Run ${row.number} has finished; there is nothing to resume.`, where: `run ${row.number}` })
     }
     if (row.status === 'failed' || row.status === 'stopped') {
+      const earlier = await childRuns(storage.db, owner, runId)
+      const open = earlier.find((child) => child.endedAt === null)
+      if (open) return { run: open.id, number: open.number }
       const version = await getVersion(storage.db, owner, row.versionId)
       // Volatile nodes are never found by their key, so what they gave is pinned; all else is found again by itself.
       const pins: Record<string, { run: number; nodeRun: string; outputs: Record<string, unknown> }> = {}
@@ -93,13 +99,13 @@ export function createExecutor(deps: ExecutorDeps) {
       }
       const opened = parseDocument(JSON.stringify(version.document), deps.registry)
       if (!opened.ok) throw new AppError('INVALID_DOCUMENT', opened.problems[0] ?? { message: 'The pipeline cannot be opened.' })
-      return submit({
-        owner,
+      return submit(owner, {
         pipelineId: row.pipelineId,
         document: opened.document,
         target: row.target,
         inputs: row.inputs,
-        idempotencyKey: options.idempotencyKey,
+        // Two clicks at once see the same number of earlier tries, so they make one run.
+        idempotencyKey: `resume:${row.id}:${earlier.length}`,
         parentRun: row.id,
         pins,
       })
@@ -122,7 +128,7 @@ export function createExecutor(deps: ExecutorDeps) {
       await advance(tx, queue, run, events)
       await notifyControl(tx, runId)
     })
-    return { id: row.id, number: row.number }
+    return { run: row.id, number: row.number }
   }
 
   return { plan, submit, stop, resume }
@@ -156,13 +162,14 @@ export function assertRunnable(planned: Plan): void {
 async function submitIn(
   tx: Tx,
   queue: Queue,
-  request: Submit,
+  owner: string,
+  request: SubmitRequest,
   planned: Plan,
   classes: readonly ResourceClass[],
 ): Promise<Omit<Submitted, 'plan'>> {
-  const version = await versionFor(tx, request.owner, request.pipelineId, request.document, 'run')
+  const version = await versionFor(tx, owner, request.pipelineId, request.document, 'run')
   const finished = new Set(planned.nodes.filter((node) => node.action === 'reuse').map((node) => node.node))
-  const submitted = await insertRun(tx, request.owner, {
+  const submitted = await insertRun(tx, owner, {
     pipelineId: request.pipelineId,
     versionId: version.id,
     parentRun: request.parentRun ?? null,
@@ -172,9 +179,9 @@ async function submitIn(
     plan: { ...planned, nodes: planned.nodes.map((node) => ({ ...node, outputs: null })) },
     idempotencyKey: request.idempotencyKey,
     priority: request.priority ?? 0,
-    nodes: planned.nodes.map((node) => newNodeRun(node, finished, classes, request.forced ?? [])),
+    nodes: planned.nodes.map((node) => newNodeRun(node, finished, classes, request.force ?? [])),
   })
-  if (submitted.existing) return submitted
+  if (submitted.existing) return { run: submitted.id, number: submitted.number, existing: true }
   const run = await lockRun(tx, submitted.id)
   if (!run) throw new AppError('INTERNAL', { message: 'The run was not stored.' })
   const reused = planned.nodes
@@ -190,7 +197,7 @@ async function submitIn(
     )
   await appendEvents(tx, run.id, [{ nodeId: null, kind: 'run', data: { status: 'queued', wanted: 'run' } }])
   await advance(tx, queue, run, reused)
-  return { id: submitted.id, number: submitted.number, existing: false }
+  return { run: submitted.id, number: submitted.number, existing: false }
 }
 
 function newNodeRun(

@@ -404,3 +404,16 @@ export async function tryLockFor(tx: Tx, ...words: string[]): Promise<boolean> {
   const rows = await rowsOf<{ taken: boolean }>(tx, sql`select pg_try_advisory_xact_lock(hashtextextended(${words.join(' ')}, 7)) as taken`)
   return rows[0]?.taken === true
 }
+
+/** Runs made to try this one again, oldest first. */
+export async function childRuns(
+  db: Queryer,
+  owner: string,
+  runId: string,
+): Promise<{ id: string; number: number; endedAt: Date | null }[]> {
+  return db
+    .select({ id: runs.id, number: runs.number, endedAt: runs.endedAt })
+    .from(runs)
+    .where(and(eq(runs.parentRun, runId), eq(runs.ownerId, owner)))
+    .orderBy(runs.number)
+}

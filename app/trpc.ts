@@ -19,7 +19,8 @@ export function makeTRPCClient() {
       splitLink({
         condition: (op) => op.type === 'subscription',
         true: httpSubscriptionLink({ url: TRPC_PATH, transformer: superjson }),
-        false: httpBatchStreamLink({ url: TRPC_PATH, transformer: superjson }),
+        // By POST: a document in the question (plan, check) is longer than a URL may be.
+        false: httpBatchStreamLink({ url: TRPC_PATH, transformer: superjson, methodOverride: 'POST' }),
       }),
     ],
   })

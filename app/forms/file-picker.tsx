@@ -4,15 +4,16 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useRef, useState } from 'react'
 import type { Pipeline } from '../../nodes/_kit/graph'
+import { type Fault, faultOf } from '../fault'
 import { useTRPC } from '../trpc'
 import { Icon } from '../ui/icon'
 import { Select } from '../ui/select'
 import { Segmented } from '../ui/toggles'
 import { bytes, count, middle } from '../ui/words'
+import { upload } from '../upload'
 import { useForm } from './form-context'
 import { SourceField } from './model-picker'
 import type { WidgetProps } from './param-form'
-import { uploadFile } from './upload'
 
 type Kind = 'template' | 'upload' | 'path'
 const kindOf = (file: string): Kind =>
@@ -93,7 +94,7 @@ function Uploads({ file, accept, onChange }: { file: string; accept: readonly st
   const [over, setOver] = useState(false)
   const { data } = useQuery(trpc.artifacts.uploads.queryOptions())
   const send = useMutation({
-    mutationFn: uploadFile,
+    mutationFn: upload,
     onSuccess: (sent) => {
       onChange(sent.file)
       void queries.invalidateQueries({ queryKey: trpc.artifacts.uploads.queryKey() })
@@ -143,7 +144,7 @@ function Uploads({ file, accept, onChange }: { file: string; accept: readonly st
       {send.isError ? (
         <p className="err">
           <Icon name="error" size={14} />
-          <span>{send.error.message}</span>
+          <span>{saidBy(send.error)}</span>
         </p>
       ) : null}
       {earlier.length > 0 || name !== '' ? (
@@ -157,6 +158,12 @@ function Uploads({ file, accept, onChange }: { file: string; accept: readonly st
       ) : null}
     </>
   )
+}
+
+/** `upload` rejects with a fault of the server or with one of its own making. */
+const saidBy = (error: unknown): string => {
+  const { message, fix } = typeof (error as Fault | null)?.code === 'string' ? (error as Fault) : faultOf(error)
+  return typeof fix === 'string' ? `${message} ${fix}` : message
 }
 
 const FORMAT: Record<string, string> = {

@@ -132,9 +132,10 @@ export function env(): Env {
 }
 
 /** The environment a child process needs to find the same Thaw; children get nothing else of ours (SEC-12). */
-export function childEnv(extra: Record<string, string | undefined> = {}): Record<string, string> {
+export function childEnv(extra: Record<string, string | undefined> = {}): NodeJS.ProcessEnv {
   const own = process.env
   const out: Record<string, string> = {}
   for (const [key, value] of Object.entries({ ...own, ...extra })) if (value !== undefined) out[key] = value
-  return out
+  // Next declares NODE_ENV as always present; a child of ours may do without.
+  return out as NodeJS.ProcessEnv
 }

@@ -22,7 +22,7 @@ Settings at **auto** follow the wiring: a high learning rate for a few open laye
 
 Wire **validation** rows to see whether the model learns the task or only these rows: when the validation loss rises while the training loss falls, it memorises. With “Keep the best” the model of the lowest validation loss comes out.
 
-**Stop** keeps a checkpoint, and the run continues from it later exactly as if it had never stopped. More epochs or steps continue too.`,
+**Stop** keeps a checkpoint, and the run continues from it later exactly as if it had never stopped. With a constant schedule, more epochs or steps continue from there too; a linear or cosine schedule depends on the whole length, so another length trains anew.`,
   group: 'Training',
   icon: 'train',
   tags: ['fine-tune', 'finetune', 'sft', 'learn', 'optimizer', 'adamw', 'epochs', 'learning rate', 'loss', 'full', 'selective'],
@@ -174,7 +174,12 @@ Wire **validation** rows to see whether the model learns the task or only these 
   },
   purity: 'seeded',
   resource: 'engine',
-  extent: ['num_train_epochs', 'max_steps'],
+  // A schedule or a warm-up measured by the whole length makes the length part of what is trained (R-66).
+  extent: (params) =>
+    params.lr_scheduler_type === 'constant' ||
+    (params.lr_scheduler_type === 'constant_with_warmup' && (params.warmup_steps >= 1 || params.warmup_steps === 0))
+      ? ['num_train_epochs', 'max_steps']
+      : [],
   infer({ params, inputs }) {
     const model = inputs.model?.kind === 'model' ? inputs.model.facts : null
     const data = inputs.data?.kind === 'dataset' ? inputs.data.facts : null

@@ -15,7 +15,8 @@ export const catalogOf = (nodes: readonly AnyNode[]) =>
     tags: n.tags ?? [],
     purity: n.purity,
     resource: n.resource,
-    extent: n.extent ?? [],
+    // Where it depends on the params it is said in the help.
+    extent: typeof n.extent === 'function' ? [] : (n.extent ?? []),
     inputs: n.inputs,
     outputs: n.outputs,
     params: z.toJSONSchema(n.params, { io: 'input' }),

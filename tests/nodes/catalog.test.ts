@@ -51,7 +51,8 @@ describe('A-1: one file says everything about one node', () => {
     }
     expect(versionOf(node)).toBe(1 + (node.migrations?.length ?? 0))
     if (node.purity === 'seeded') expect(Object.keys(node.params.shape)).toContain('seed')
-    for (const name of node.extent ?? []) expect(Object.keys(node.params.shape)).toContain(name)
+    const extent = typeof node.extent === 'function' ? node.extent(node.params.parse({})) : (node.extent ?? [])
+    for (const name of extent) expect(Object.keys(node.params.shape)).toContain(name)
   })
 
   test('ARCHITECTURE.md lists the ports that the nodes have', () => {

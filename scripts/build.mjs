@@ -19,6 +19,7 @@ const ENTRIES = {
   'die-with-parent': 'server/die-with-parent.ts',
   worker: 'server/workers/worker.ts',
   trainer: 'server/workers/trainer.ts',
+  watchdog: 'server/workers/watchdog.ts',
   parity: 'bench/parity.ts',
   bench: 'bench/bench.ts',
 }

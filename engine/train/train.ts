@@ -1,0 +1,533 @@
+/**
+ * The training loop, an async generator: iterate to train, leave the loop to stop and free everything. One native call is one micro-batch;
+ * between two of them the event loop runs, so beats, stop requests and messages pass.
+ *
+ * Straight-line on purpose: what is planned and compiled before the first step, then one loop over steps, then the end.
+ */
+import { createHash } from 'node:crypto'
+import * as fs from 'node:fs'
+import * as path from 'node:path'
+import type { Backend, Executable } from '../backends/backend'
+import { type BatchShape, batchFeeds, type PlannedBatch, planEvaluation, planTraining } from '../data/batches'
+import type { EncodedRow, EncodedSet } from '../data/encode'
+import { EngineError } from '../errors'
+import type { Program } from '../graph/types'
+import {
+  accumulate,
+  adamFeeds,
+  applyGradients,
+  evaluate as evaluateProgram,
+  lowestTrainableBlock,
+  type Precision,
+  planWeights,
+  readMoment,
+  readWeight,
+  trainStep,
+  type WeightPlan,
+  writeMoments,
+  writeWeights,
+} from '../programs/index'
+import { breathe, type WeightSource } from '../session'
+import { type CheckpointFiles, identityDifferences, openCheckpoint, writeCheckpoint } from './checkpoint'
+import { PrefixCache, planPrefix } from './prefix-cache'
+import { learningRateAt, type ScheduleName, type ScheduleSpec, warmupStepsOf } from './schedules'
+import { Watchdog } from './watchdog'
+
+/** By the names Hugging Face uses (formats.md section 1). */
+export type TrainingArguments = {
+  learning_rate: number
+  num_train_epochs: number
+  /** −1: by epochs. */
+  max_steps: number
+  per_device_train_batch_size: number
+  per_device_eval_batch_size: number
+  gradient_accumulation_steps: number
+  lr_scheduler_type: ScheduleName
+  /** Below 1: a share of all steps (F-2). */
+  warmup_steps: number
+  adam_beta1: number
+  adam_beta2: number
+  adam_epsilon: number
+  /** Applies to parameters of two or more dimensions. */
+  weight_decay: number
+  /** 0: never clip. */
+  max_grad_norm: number
+  logging_steps: number
+  /** 0: at the end of each epoch. */
+  eval_steps: number
+  seed: number
+  bf16: boolean
+  load_best_model_at_end: boolean
+  cache_frozen_prefix: boolean
+}
+/** Arguments that only make a training longer: it may go on from a checkpoint of a shorter one. */
+export const EXTENT_ARGUMENTS: readonly (keyof TrainingArguments)[] = ['num_train_epochs', 'max_steps']
+
+export type TrainJob = {
+  readonly backend: Backend
+  readonly weights: WeightSource
+  readonly data: EncodedSet
+  readonly validation?: EncodedSet | undefined
+  /** Exact parameter names. */
+  readonly trainable: readonly string[]
+  readonly args: TrainingArguments
+  /** A folder of this training's own, for checkpoints and the cache of frozen blocks. */
+  readonly scratch: string
+  readonly padId?: number
+  /** What else must be the same for a checkpoint to be continued, such as the digest of the base weights. */
+  readonly identity?: Readonly<Record<string, unknown>>
+  readonly resume?: CheckpointFiles | undefined
+  /** Called with a finished folder; the loop waits for it, and the folder is removed afterwards. Without it no checkpoints are made. */
+  onCheckpoint?(folder: string, files: readonly string[], at: { step: number; metric?: number }): Promise<void>
+  /** Ends at once, with `cancelled`. */
+  readonly signal?: AbortSignal | undefined
+  /** Ends after the micro-batch in progress, with a checkpoint (R-47). */
+  readonly stop?: AbortSignal | undefined
+  /** True once after somebody asked for a checkpoint; asked at step boundaries. */
+  takeCheckpointRequest?(): boolean
+  /** Seconds between checkpoints, besides those at the ends of epochs. Default 60. */
+  readonly checkpointSeconds?: number
+}
+
+/** Weights as they are when the event is seen; reading works until the loop is continued. */
+export type TrainedWeights = { readonly names: readonly string[]; read(name: string): Promise<Float32Array> }
+
+export type TrainingEvent =
+  | { type: 'start'; totalSteps: number; fromStep: number; trainedTokensPerEpoch: number; rows: number; dropped: number; backend: string }
+  | { type: 'preparing'; done: number; total: number; what: string }
+  | {
+      type: 'step'
+      step: number
+      epoch: number
+      /** Token-weighted mean of the steps since the last event, nats. */
+      loss: number
+      /** Before clipping, of the last step. */
+      grad_norm: number
+      learning_rate: number
+      tokens_per_second: number
+      /** Tokens seen so far, prompts included, padding not. */
+      num_tokens: number
+      seconds: number
+    }
+  | { type: 'eval'; step: number; epoch: number; eval_loss: number; seconds: number }
+  | { type: 'checkpoint'; step: number; metric?: number }
+  | { type: 'stopped'; step: number; weights: TrainedWeights }
+  | {
+      type: 'done'
+      step: number
+      epochs: number
+      train_loss: number
+      eval_loss: number | null
+      bestStep: number | null
+      seconds: number
+      weights: TrainedWeights
+    }
+
+/** Two checkpoints are never closer than this, however short the epochs. */
+const LEAST_CHECKPOINT_SECONDS = 15
+
+const seconds = () => performance.now() / 1000
+
+function checkArguments(args: TrainingArguments): void {
+  const rules: [keyof TrainingArguments, boolean, string][] = [
+    ['learning_rate', args.learning_rate >= 0 && Number.isFinite(args.learning_rate), '0 or more'],
+    ['num_train_epochs', args.max_steps > 0 || args.num_train_epochs > 0, 'above 0'],
+    ['max_steps', Number.isInteger(args.max_steps) && (args.max_steps === -1 || args.max_steps > 0), 'a count, or -1'],
+    ['per_device_train_batch_size', Number.isInteger(args.per_device_train_batch_size) && args.per_device_train_batch_size > 0, 'a count'],
+    ['per_device_eval_batch_size', Number.isInteger(args.per_device_eval_batch_size) && args.per_device_eval_batch_size > 0, 'a count'],
+    ['gradient_accumulation_steps', Number.isInteger(args.gradient_accumulation_steps) && args.gradient_accumulation_steps > 0, 'a count'],
+    ['warmup_steps', args.warmup_steps >= 0, '0 or more'],
+    ['adam_beta1', args.adam_beta1 >= 0 && args.adam_beta1 < 1, '0 up to 1'],
+    ['adam_beta2', args.adam_beta2 >= 0 && args.adam_beta2 < 1, '0 up to 1'],
+    ['adam_epsilon', args.adam_epsilon > 0, 'above 0'],
+    ['weight_decay', args.weight_decay >= 0, '0 or more'],
+    ['max_grad_norm', args.max_grad_norm >= 0, '0 or more'],
+    ['logging_steps', Number.isInteger(args.logging_steps) && args.logging_steps > 0, 'a count'],
+    ['eval_steps', Number.isInteger(args.eval_steps) && args.eval_steps >= 0, 'a count, or 0 for each epoch'],
+  ]
+  for (const [name, ok, expected] of rules)
+    if (!ok) throw new EngineError('bad_argument', `${name} is out of range`, { where: name, expected, got: String(args[name]) })
+}
+
+/** sha256 over ids and masks of all rows, in order: two sets with the same digest train the same. */
+export function digestOfRows(rows: readonly EncodedRow[]): string {
+  const hash = createHash('sha256')
+  for (const { ids, mask } of rows) {
+    hash.update(Int32Array.of(ids.length))
+    hash.update(ids)
+    hash.update(mask)
+  }
+  return hash.digest('hex')
+}
+
+/** Programs by batch shape; made once each. */
+class ShapedPrograms {
+  readonly #made = new Map<string, Program>()
+  readonly #make: (shape: BatchShape) => Program
+  constructor(make: (shape: BatchShape) => Program) {
+    this.#make = make
+  }
+  of(shape: BatchShape): Program {
+    const key = `${shape.batch}/${shape.length}/${shape.labels}`
+    const program = this.#made.get(key) ?? this.#make(shape)
+    this.#made.set(key, program)
+    return program
+  }
+  get all(): Program[] {
+    return [...this.#made.values()]
+  }
+}
+
+/** A set of rows as the programs are fed with them: from token ids, or from the cached outputs of the frozen blocks. */
+class Rows {
+  readonly #set: EncodedSet
+  readonly #padId: number
+  readonly cache: PrefixCache | null
+  constructor(set: EncodedSet, padId: number, cache: PrefixCache | null) {
+    this.#set = set
+    this.#padId = padId
+    this.cache = cache
+  }
+  feeds(batch: PlannedBatch): Record<string, Int32Array | Float32Array | Uint16Array> {
+    const { ids, rows, targets, weights } = batchFeeds(this.#set.rows, batch, this.#padId)
+    if (!this.cache) return { ids, rows, targets, weights }
+    return { hidden: this.cache.read(batch.rows, batch.shape.batch, batch.shape.length), rows, targets, weights }
+  }
+  tokens(batch: PlannedBatch): number {
+    return batch.rows.reduce((sum, i) => sum + (this.#set.rows[i]?.ids.length as number), 0)
+  }
+}
+
+/**
+ * Trains. Throws `bad_argument` for settings out of range, `mismatch` for a checkpoint of another training (with the differences),
+ * `not_finite` when the loss is lost, `out_of_memory`, `cancelled`.
+ */
+export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void, undefined> {
+  const { args, data, validation, padId = 0 } = job
+  checkArguments(args)
+  const began = seconds()
+  const precision: Precision = args.bf16 && job.backend.bf16 ? 'bf16' : 'fp32'
+  const plan = planWeights(job.weights.model, { trainable: job.trainable, precision })
+  const names = job.weights.model.parameters.map(({ name }) => name).filter((name) => plan.trainable.has(name))
+  if (!names.length) throw new EngineError('bad_argument', 'nothing is trainable', { fix: 'open at least one block' })
+  const shapes = new Map(job.weights.model.parameters.map(({ name, shape }) => [name, shape]))
+
+  // What will happen, all of it, before anything is compiled.
+  const accumulation = args.gradient_accumulation_steps
+  const schedule = planTraining(data.rows, {
+    batch: args.per_device_train_batch_size,
+    accumulation,
+    epochs: args.num_train_epochs,
+    maxSteps: args.max_steps,
+    seed: args.seed,
+  })
+  const { totalSteps, stepsPerEpoch } = schedule
+  const rates: ScheduleSpec = {
+    name: args.lr_scheduler_type,
+    baseRate: args.learning_rate,
+    warmupSteps: warmupStepsOf(args.warmup_steps, totalSteps),
+    totalSteps,
+  }
+  const optimizer = { beta1: args.adam_beta1, beta2: args.adam_beta2, epsilon: args.adam_epsilon, maxGradNorm: args.max_grad_norm }
+  const evalBatches = validation?.rows.length
+    ? planEvaluation(validation.rows, Math.min(args.per_device_eval_batch_size, validation.rows.length))
+    : []
+
+  // A cache pays from the second time a row is seen; filling it costs about the first.
+  const lowest = lowestTrainableBlock(plan)
+  const usesCache = args.cache_frozen_prefix && lowest > 0 && totalSteps > stepsPerEpoch
+  const from = usesCache ? { fromBlock: lowest } : {}
+  const stepPrograms = new ShapedPrograms((shape) =>
+    accumulation === 1 ? trainStep(plan, { ...shape, ...from, optimizer }) : accumulate(plan, { ...shape, ...from }),
+  )
+  const evalPrograms = new ShapedPrograms((shape) => evaluateProgram(plan, { ...shape, ...from }))
+  for (const shape of schedule.shapes) stepPrograms.of(shape)
+  for (const { shape } of evalBatches) evalPrograms.of(shape)
+  const apply = accumulation === 1 ? null : applyGradients(plan, { optimizer })
+  const prefixes = usesCache
+    ? { data: planPrefix(plan, data.rows, lowest), validation: planPrefix(plan, validation?.rows ?? [], lowest) }
+    : null
+
+  const identity: Record<string, unknown> = { ...job.identity, ...args, data: digestOfRows(data.rows), trainable: names.join('\n') }
+  for (const name of EXTENT_ARGUMENTS) delete identity[name]
+  await preflight(job, plan, usesCache ? [data, ...(validation ? [validation] : [])] : [], names, shapes)
+
+  const programs = new Map(
+    [
+      ...stepPrograms.all,
+      ...evalPrograms.all,
+      ...(apply ? [apply] : []),
+      ...(prefixes ? [...prefixes.data.programs, ...prefixes.validation.programs] : []),
+    ].map((p) => [p.name, p]),
+  )
+  let executable: Executable | null = null
+  const open: { close(): void }[] = []
+  try {
+    yield { type: 'preparing', done: 0, total: plan.stored.length, what: 'loading the model' }
+    executable = await job.backend.compile([...programs.values()])
+    const session = executable
+    await writeWeights(session, plan, async (name) => {
+      await breathe()
+      return job.weights.read(name)
+    })
+    yield { type: 'preparing', done: plan.stored.length, total: plan.stored.length, what: 'loading the model' }
+
+    // Where an earlier attempt came to.
+    let step = 0
+    let best: { metric: number; step: number } | null = null
+    let bestWeights: Map<string, Float32Array> | null = null
+    let running: Record<string, number> = {}
+    let log: Readonly<Record<string, number>>[] = []
+    if (job.resume) {
+      const saved = openCheckpoint(job.resume, names)
+      try {
+        const differences = identityDifferences(saved.state.identity, identity)
+        if (differences.length)
+          throw new EngineError('mismatch', 'the checkpoint belongs to another training', {
+            got: differences.slice(0, 5).join('; '),
+            fix: 'start anew, or set it back',
+          })
+        if (saved.state.step > totalSteps)
+          throw new EngineError('mismatch', 'the checkpoint is further than this training goes', {
+            expected: `at most step ${totalSteps}`,
+            got: `step ${saved.state.step}`,
+          })
+        await writeTrainable(session, plan, (name) => saved.weight(name))
+        await writeMoments(session, plan, 'first', (name) => saved.firstMoment(name))
+        await writeMoments(session, plan, 'second', (name) => saved.secondMoment(name))
+        step = saved.state.step
+        best = saved.state.best
+        bestWeights = saved.best()
+        running = { ...saved.state.running }
+        log = [...saved.state.log]
+      } finally {
+        saved.close()
+      }
+    }
+
+    const makeCache = async function* (
+      set: EncodedSet,
+      prefixPlan: ReturnType<typeof planPrefix>,
+      what: string,
+    ): AsyncGenerator<TrainingEvent, PrefixCache> {
+      const cache = new PrefixCache(
+        path.join(job.scratch, `${what}.prefix`),
+        set.rows,
+        plan.model.config.hiddenSize,
+        precision === 'bf16' ? 'bf16' : 'f32',
+      )
+      open.push(cache)
+      for await (const done of cache.fill(session, prefixPlan, padId, job.signal)) {
+        yield { type: 'preparing', done, total: set.rows.length, what: 'running the frozen blocks once' }
+      }
+      return cache
+    }
+    const trainRows = new Rows(data, padId, prefixes ? yield* makeCache(data, prefixes.data, 'train') : null)
+    const evalRows =
+      validation && new Rows(validation, padId, prefixes ? yield* makeCache(validation, prefixes.validation, 'validation') : null)
+
+    yield {
+      type: 'start',
+      totalSteps,
+      fromStep: step,
+      trainedTokensPerEpoch: data.labels,
+      rows: data.rows.length,
+      dropped: data.dropped.length,
+      backend: job.backend.name,
+    }
+
+    const watchdog = new Watchdog(plan.model.config.vocabSize, { above: running.above ?? 0, largestNorm: running.largestNorm ?? 0 })
+    let sumLoss = running.sumLoss ?? 0
+    let sumLabels = running.sumLabels ?? 0
+    let allLoss = running.allLoss ?? 0
+    let allLabels = running.allLabels ?? 0
+    let numTokens = running.numTokens ?? 0
+    let spent = running.seconds ?? 0
+    let evalLoss: number | null = Number.isFinite(running.evalLoss) ? (running.evalLoss as number) : null
+    let intervalTokens = 0
+    let intervalBegan = seconds()
+    let savedAt = seconds()
+    let savedStep = job.resume ? step : -1
+    const stepsBegan = seconds()
+
+    const weights: TrainedWeights = { names, read: (name) => readWeight(session, plan, name) }
+    const save = async (): Promise<TrainingEvent | null> => {
+      if (!job.onCheckpoint || savedStep === step) return null
+      const folder = path.join(job.scratch, `checkpoint-${step}`)
+      const state = {
+        step,
+        epoch: step / stepsPerEpoch,
+        totalSteps,
+        epochs: args.num_train_epochs,
+        identity,
+        best,
+        running: {
+          ...watchdog.state,
+          sumLoss,
+          sumLabels,
+          allLoss,
+          allLabels,
+          numTokens,
+          seconds: spent + seconds() - stepsBegan,
+          ...(evalLoss !== null && { evalLoss }),
+        },
+        log,
+      }
+      const files = await writeCheckpoint(folder, state, {
+        names,
+        shape: (name) => shapes.get(name) as readonly number[],
+        weight: (name) => readWeight(session, plan, name),
+        firstMoment: (name) => readMoment(session, plan, name, 'first'),
+        secondMoment: (name) => readMoment(session, plan, name, 'second'),
+        best: bestWeights,
+      })
+      const metric = best ? { metric: best.metric } : {}
+      try {
+        await job.onCheckpoint(folder, files, { step, ...metric })
+      } finally {
+        fs.rmSync(folder, { recursive: true, force: true })
+      }
+      savedAt = seconds()
+      savedStep = step
+      return { type: 'checkpoint', step, ...metric }
+    }
+    const evaluate = async (): Promise<TrainingEvent | null> => {
+      if (!evalRows || !evalBatches.length) return null
+      const started = seconds()
+      let loss = 0
+      let labels = 0
+      for (const batch of evalBatches) {
+        if (job.signal?.aborted) throw new EngineError('cancelled', 'training was cancelled')
+        const out = await session.run(evalPrograms.of(batch.shape).name, evalRows.feeds(batch), ['loss'])
+        loss += out.loss?.[0] as number
+        labels += batch.labelTokens
+        await breathe()
+      }
+      evalLoss = loss / labels
+      if (args.load_best_model_at_end && (best === null || evalLoss < best.metric)) {
+        best = { metric: evalLoss, step }
+        bestWeights = new Map()
+        for (const name of names) bestWeights.set(name, await readWeight(session, plan, name))
+      }
+      log.push({ step, epoch: step / stepsPerEpoch, eval_loss: evalLoss })
+      return { type: 'eval', step, epoch: step / stepsPerEpoch, eval_loss: evalLoss, seconds: seconds() - started }
+    }
+
+    while (step < totalSteps) {
+      const micro = schedule.epochs[Math.floor(step / stepsPerEpoch)]?.[step % stepsPerEpoch] as readonly PlannedBatch[]
+      const labelTokens = micro.reduce((sum, batch) => sum + batch.labelTokens, 0)
+      const rate = learningRateAt(rates, step)
+      const scale = Float32Array.of(1 / labelTokens)
+      const adam = adamFeeds({ learningRate: [rate], weightDecay: [args.weight_decay], step: step + 1, optimizer })
+      let loss = 0
+      let gradNorm = Number.NaN
+      let stopped = false
+      for (const batch of micro) {
+        if (job.signal?.aborted) throw new EngineError('cancelled', 'training was cancelled')
+        const out = await session.run(stepPrograms.of(batch.shape).name, { ...trainRows.feeds(batch), scale, ...(apply ? {} : adam) })
+        loss += out.loss?.[0] as number
+        if (out.gradNorm) gradNorm = out.gradNorm[0] as number
+        intervalTokens += trainRows.tokens(batch)
+        await breathe()
+        // A step half accumulated is given up: its gradients end with this session.
+        if (job.stop?.aborted && apply && batch !== micro.at(-1)) {
+          stopped = true
+          break
+        }
+      }
+      if (!stopped) {
+        if (apply) gradNorm = (await session.run(apply.name, adam)).gradNorm?.[0] as number
+        watchdog.check(step + 1, loss / labelTokens, gradNorm, rate)
+        step++
+        numTokens += micro.reduce((sum, batch) => sum + trainRows.tokens(batch), 0)
+        sumLoss += loss
+        sumLabels += labelTokens
+        allLoss += loss
+        allLabels += labelTokens
+        if (step % args.logging_steps === 0 || step === totalSteps) {
+          const now = seconds()
+          const entry = { step, epoch: step / stepsPerEpoch, loss: sumLoss / sumLabels, grad_norm: gradNorm, learning_rate: rate }
+          log.push(entry)
+          yield {
+            type: 'step',
+            ...entry,
+            tokens_per_second: intervalTokens / (now - intervalBegan),
+            num_tokens: numTokens,
+            seconds: spent + now - stepsBegan,
+          }
+          sumLoss = 0
+          sumLabels = 0
+          intervalTokens = 0
+          intervalBegan = seconds()
+        }
+      }
+      if (job.stop?.aborted && step < totalSteps) {
+        const saved = await save()
+        if (saved) yield saved
+        yield { type: 'stopped', step, weights }
+        return
+      }
+      const epochEnds = step % stepsPerEpoch === 0
+      if (step === totalSteps || (args.eval_steps > 0 ? step % args.eval_steps === 0 : epochEnds)) {
+        const event = await evaluate()
+        if (event) yield event
+        intervalBegan = seconds()
+      }
+      const since = seconds() - savedAt
+      const due = since >= (job.checkpointSeconds ?? 60) || (epochEnds && since >= LEAST_CHECKPOINT_SECONDS)
+      if (step === totalSteps || due || job.takeCheckpointRequest?.()) {
+        const event = await save()
+        if (event) yield event
+        intervalBegan = seconds()
+      }
+    }
+
+    const chosen = args.load_best_model_at_end && best && bestWeights ? bestWeights : null
+    spent += seconds() - stepsBegan
+    yield {
+      type: 'done',
+      step,
+      epochs: step / stepsPerEpoch,
+      train_loss: allLabels ? allLoss / allLabels : Number.NaN,
+      eval_loss: chosen && best ? (best as { metric: number }).metric : evalLoss,
+      bestStep: (best as { step: number } | null)?.step ?? null,
+      seconds: seconds() - began,
+      weights: chosen ? { names, read: async (name) => chosen.get(name) as Float32Array } : weights,
+    }
+  } finally {
+    executable?.close()
+    for (const resource of open) resource.close()
+  }
+}
+
+/** Overwrites trainable weights, variable by variable. Fused variables are wholly trainable or wholly not. */
+async function writeTrainable(executable: Executable, plan: WeightPlan, read: (name: string) => Float32Array): Promise<void> {
+  await writeWeights(executable, { ...plan, stored: plan.stored.filter((weight) => weight.trainable) }, read)
+}
+
+/** Looks before the first step at what would stop a later one: disk for two checkpoints and the caches (E-19). */
+async function preflight(
+  job: TrainJob,
+  plan: WeightPlan,
+  cached: readonly EncodedSet[],
+  names: readonly string[],
+  shapes: ReadonlyMap<string, readonly number[]>,
+): Promise<void> {
+  fs.mkdirSync(job.scratch, { recursive: true })
+  const trainable = names.reduce((sum, name) => sum + (shapes.get(name) as readonly number[]).reduce((a, b) => a * b, 1), 0)
+  // Weights, two moments, the best weights, twice, because the new one is written before the old one goes.
+  const checkpoints = job.onCheckpoint ? trainable * 4 * 4 * 2 : 0
+  const caches = cached.reduce(
+    (sum, set) => sum + PrefixCache.sizeBytes(set.rows, plan.model.config.hiddenSize, plan.precision === 'bf16' ? 'bf16' : 'f32'),
+    0,
+  )
+  const { bavail, bsize } = fs.statfsSync(job.scratch)
+  if (bavail * bsize < checkpoints + caches) {
+    throw new EngineError('bad_argument', 'there is not enough disk space for this training', {
+      where: job.scratch,
+      expected: `${Math.ceil((checkpoints + caches) / 1e6)} MB for checkpoints and caches`,
+      got: `${Math.floor((bavail * bsize) / 1e6)} MB`,
+      fix: 'free some space, or train fewer blocks',
+    })
+  }
+}

@@ -1,0 +1,206 @@
+import { describe, expect, test } from 'vitest'
+import { trainFlopsPerToken } from '../../nodes/_kit/estimate'
+import type { DatasetFacts, ModelFacts, PortFacts } from '../../nodes/_kit/facts'
+import { countAll, resolveFreeze } from '../../nodes/_kit/freeze'
+import type { DatasetHandle } from '../../nodes/_kit/ports'
+import { train } from '../../nodes/train'
+import { handleOf, headerOf, memoryContext } from './kit'
+
+const smol = headerOf('smollm2')
+const plan = (count: number) => {
+  const found = resolveFreeze(
+    {
+      mode: 'last',
+      count,
+      blocks: [],
+      patterns: [],
+      parts: ['attention', 'mlp', 'norm'],
+      train_embeddings: false,
+      train_head: false,
+      train_norms: false,
+    },
+    smol,
+  ).plan
+  if (!found) throw new Error('no plan')
+  return found
+}
+const model = (given: Partial<ModelFacts> = {}): PortFacts => ({
+  kind: 'model',
+  facts: { ...smol, trainable: plan(10), trainedOn: [], ...given },
+})
+const data = (given: Partial<DatasetFacts> = {}): PortFacts => ({
+  kind: 'dataset',
+  facts: {
+    name: 'clauses',
+    rows: 400,
+    format: 'messages',
+    columns: [],
+    split: 'train',
+    chars: { mean: 600, max: 800 },
+    origin: 'data',
+    ...given,
+  },
+})
+const infer = (params: Record<string, unknown>, inputs: Record<string, PortFacts | undefined>) =>
+  train.infer?.({ params: train.params.parse(params), inputs, node: 'train' }) ?? {}
+
+describe('settings at auto follow the wiring', () => {
+  test('a third of the blocks on conversations: a high rate, answers trained, two looks an epoch', () => {
+    expect(infer({}, { model: model(), data: data(), validation: data({ split: 'validation', rows: 32 }) }).resolved).toEqual({
+      learning_rate: 5e-4,
+      per_device_train_batch_size: 8,
+      per_device_eval_batch_size: 8,
+      max_length: 448,
+      eval_steps: 25,
+      train_on: 'assistant',
+    })
+  })
+  test('a whole model: the usual low rate; without validation nothing is evaluated; text is trained whole', () => {
+    const { resolved } = infer({}, { model: model({ trainable: null }), data: data({ format: 'text' }) })
+    expect(resolved).toMatchObject({ learning_rate: 2e-5, eval_steps: 0, train_on: 'all' })
+  })
+  test('what is set stays, and what is not known stays auto', () => {
+    expect(infer({ learning_rate: 1e-3 }, { model: model(), data: data() }).resolved).not.toHaveProperty('learning_rate')
+    expect(infer({}, { data: data({ rows: null, chars: null, format: null }) }).resolved).toEqual({ eval_steps: 0 })
+  })
+  test('R-66: the length is extent only where the schedule does not depend on it', () => {
+    const extent = (params: Record<string, unknown>) => (train.extent as (p: unknown) => string[])(train.params.parse(params))
+    expect(extent({ lr_scheduler_type: 'constant_with_warmup', warmup_steps: 6 })).toEqual(['num_train_epochs', 'max_steps'])
+    expect(extent({ lr_scheduler_type: 'constant' })).toEqual(['num_train_epochs', 'max_steps'])
+    for (const params of [{}, { lr_scheduler_type: 'linear' }, { lr_scheduler_type: 'constant_with_warmup', warmup_steps: 0.1 }])
+      expect(extent(params)).toEqual([])
+  })
+  test('evaluations do not depend on the number of epochs, so that more epochs continue', () => {
+    const at = (num_train_epochs: number) =>
+      infer({ num_train_epochs }, { model: model(), data: data(), validation: data() }).resolved?.eval_steps
+    expect(at(1)).toBe(at(7))
+  })
+})
+
+describe('what is said before a run', () => {
+  test('SCI-134: the cost of a token falls with what is frozen, never below the forward pass', () => {
+    const costs = [30, 20, 10, 2].map((n) => trainFlopsPerToken(smol, n === 30 ? null : plan(n), 192))
+    expect(costs).toEqual([...costs].sort((a, b) => b - a))
+    // Full training is about six times the matrix parameters (SCI-134).
+    expect((costs[0] ?? 0) / (6 * countAll(smol.parameters))).toBeCloseTo(1, 0)
+    expect(costs[3]).toBeGreaterThan(2 * countAll(smol.parameters))
+  })
+  test('steps, estimate and memory grow with epochs, batch and length', () => {
+    const say = (params: Record<string, unknown>, d: Partial<DatasetFacts> = {}) => infer(params, { model: model(), data: data(d) })
+    expect(say({ num_train_epochs: 2 }).card?.[1]).toEqual({ label: 'Steps', value: '100 (2 epochs)' })
+    expect(say({ num_train_epochs: 2 }).estimate?.seconds).toBeGreaterThan(say({ num_train_epochs: 1 }).estimate?.seconds ?? 0)
+    expect(say({ per_device_train_batch_size: 16 }).estimate?.memoryBytes).toBeGreaterThan(say({}).estimate?.memoryBytes ?? 0)
+    expect(say({}, { chars: { mean: 600, max: 3000 } }).estimate?.memoryBytes).toBeGreaterThan(say({}).estimate?.memoryBytes ?? 0)
+    expect(say({ max_steps: 7 }).card?.[1]).toEqual({ label: 'Steps', value: '7' })
+  })
+  test.each([
+    ['a table', {}, { data: data({ format: 'table' }) }, 'format_not_trainable'],
+    ['preference pairs', {}, { data: data({ format: 'preference' }) }, 'format_not_trainable'],
+    ['conversations without a template', {}, { data: data(), model: model({ hasChatTemplate: false }) }, 'no_chat_template'],
+    ['more tokens than the model reads', { max_length: 9000 }, { data: data(), model: model() }, 'longer_than_context'],
+    ['the completion of plain text', { train_on: 'completion' }, { data: data({ format: 'text' }) }, 'nothing_to_train'],
+    ['a destroying rate', { learning_rate: 0.5 }, { data: data(), model: model() }, 'high_learning_rate'],
+  ] as [string, Record<string, unknown>, Record<string, PortFacts>, string][])('%s is a problem', (_, params, inputs, code) => {
+    expect(infer(params, inputs).problems?.map((p) => p.code)).toContain(code)
+  })
+  test('the model that comes out remembers what it was trained on', () => {
+    expect(infer({}, { model: model(), data: data() }).outputs?.model).toMatchObject({ facts: { trainedOn: ['data'] } })
+  })
+})
+
+describe('run', () => {
+  const handle: DatasetHandle = {
+    artifact: 'a'.repeat(64),
+    rows: 400,
+    format: 'messages',
+    columns: [],
+    name: 'clauses',
+    split: 'train',
+    source: 'b'.repeat(64),
+    chars: { mean: 600, max: 800 },
+  }
+  type TrainJob = Parameters<ReturnType<typeof memoryContext>['ctx']['engine']['train']>[0]
+
+  test('hands every resolved argument to the engine, tells its progress, and writes down where the weights came from', async () => {
+    let job: TrainJob | undefined
+    const memory = memoryContext({
+      backend: { name: 'tensorflow', device: 'CPU', reason: 'test', bf16: true },
+      async *train(given) {
+        job = given
+        yield { type: 'start', totalSteps: 100, fromStep: 0, trainedTokensPerEpoch: 1, rows: 399, dropped: 1, backend: 'tensorflow' }
+        yield {
+          type: 'step',
+          step: 1,
+          epoch: 0.02,
+          loss: 2,
+          grad_norm: 1,
+          learning_rate: 1e-4,
+          tokens_per_second: 900,
+          num_tokens: 10,
+          seconds: 1,
+        }
+        yield { type: 'eval', step: 1, epoch: 0.02, eval_loss: 1.5, seconds: 1 }
+        yield { type: 'done', step: 100, epochs: 2, delta: 'c'.repeat(64), train_loss: 0.1, eval_loss: 0.2, bestStep: 75, seconds: 60 }
+      },
+    })
+    const input = { ...handleOf(smol), trainable: plan(10) }
+    const out = await train.run({
+      params: train.params.parse({ num_train_epochs: 2 }),
+      inputs: { model: input, data: handle, validation: { ...handle, split: 'validation' } },
+      ctx: memory.ctx,
+    })
+    expect(job?.args).toMatchObject({
+      learning_rate: 5e-4,
+      per_device_train_batch_size: 8,
+      max_length: 448,
+      eval_steps: 25,
+      train_on: 'assistant',
+      bf16: true,
+      load_best_model_at_end: true,
+      warmup_steps: 0.03,
+    })
+    expect(Object.values(job?.args ?? {})).not.toContain('auto')
+    expect(job?.trainable).toEqual(plan(10))
+    expect(memory.points).toEqual([
+      { step: 1, epoch: 0.02, loss: 2, grad_norm: 1, learning_rate: 1e-4, tokens_per_second: 900, num_tokens: 10 },
+      { step: 1, epoch: 0.02, eval_loss: 1.5 },
+    ])
+    expect(memory.logs.filter((l) => l.level === 'warn').map((l) => l.text)).toEqual([
+      expect.stringContaining('1 row longer than 448 tokens'),
+    ])
+    expect(out.metrics).toEqual({
+      train_loss: 0.1,
+      eval_loss: 0.2,
+      best_step: 75,
+      steps: 100,
+      epochs: 2,
+      learning_rate: 5e-4,
+      tokens_per_second: 900,
+      seconds: 60,
+    })
+    expect(out.model.delta).toBe('c'.repeat(64))
+    expect(out.model.lineage).toEqual([
+      { node: 'node', data: handle.artifact, source: handle.source, steps: 100, epochs: 2, seed: 42, parameters: plan(10).parameters },
+    ])
+  })
+
+  test('without validation rows nothing is evaluated and the last model is kept; a stop is told with its step', async () => {
+    let job: TrainJob | undefined
+    const memory = memoryContext({
+      backend: { name: 'wasm', device: 'CPU', reason: 'test' },
+      async *train(given) {
+        job = given
+        yield { type: 'stopped', step: 12 }
+      },
+    })
+    await expect(
+      train.run({
+        params: train.params.parse({}),
+        inputs: { model: handleOf(smol), data: handle, validation: { ...handle, rows: 0 } },
+        ctx: memory.ctx,
+      }),
+    ).rejects.toMatchObject({ code: 'stopped', message: expect.stringContaining('step 12') })
+    expect(job?.args).toMatchObject({ eval_steps: 0, load_best_model_at_end: false, bf16: false, learning_rate: 2e-5 })
+    expect(job?.validation).toBeUndefined()
+  })
+})

@@ -22,6 +22,8 @@ export type Facts = {
   lookAt(requests: readonly FactRequest[]): Promise<Record<string, Fact>>
   /** Digest of the content behind a request, which stands for its path in cache keys; null when it is not there. */
   digestOf(request: FactRequest): Promise<SourceDigest | null>
+  /** Where a model lies on this machine; null while it must be fetched first. @throws AppError NOT_FOUND, PATH_REFUSED */
+  localModel(source: string): Promise<{ path: string; name: string; license: string | null } | null>
 }
 
 export type FactsOptions = {
@@ -213,6 +215,11 @@ export function openFacts(options: FactsOptions): Facts {
   }
 
   const facts: Facts = {
+    async localModel(source) {
+      const { path, entry } = await pathOf(source)
+      const name = (entry?.header?.name as string | undefined) ?? entry?.title
+      return path === null ? null : { path, name: name ?? basename(path).replace(/\.gguf$/i, ''), license: entry?.license ?? null }
+    },
     async resolve(request) {
       try {
         return request.kind === 'data' ? await data(request.file) : await model(request.source)

@@ -1,5 +1,5 @@
 /** Puts the parts together: settings → database → stores → executor → services. Everything else receives what it needs as an argument. */
-import { existsSync, readFileSync, statfsSync } from 'node:fs'
+import { readFileSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
 import { registry } from '../nodes'
 import { type Env, env } from './env'
@@ -7,6 +7,7 @@ import { AppError } from './errors'
 import { openQueue } from './executor/queue'
 import { createExecutor } from './executor/run'
 import { openFacts } from './facts'
+import { readImplDigests } from './impl-digests'
 import { ArtifactStore } from './storage/artifact-store'
 import { openStorage } from './storage/db'
 import { EventHub } from './storage/event-hub'
@@ -16,12 +17,6 @@ import { readSupervisor } from './supervisor-state'
 import { openTemplates } from './templates'
 import type { Services } from './trpc/services'
 import { downloadRoute, loginRoute, openWeb, trpcRoute, uploadRoute, type Web } from './web/routes'
-
-/** Digests of the nodes' code, written by scripts/build.mjs (R-59); empty without a build, and then nothing is reused. */
-export function readImplDigests(root: string): Record<string, string> {
-  const path = join(root, 'dist', 'impl-digests.json')
-  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Record<string, string>) : {}
-}
 
 export function freeBytes(folder: string): number | null {
   try {

@@ -33,7 +33,7 @@ export const INITIALIZE = 'initialize'
 const bare = (ref: NodeRef) => (ref.includes(':') ? ref.slice(0, ref.indexOf(':')) : ref)
 /** A comma separates names in the addon's calls and a colon marks an output. */
 const checkName = (name: string) => {
-  if (!/^[A-Za-z0-9_.][A-Za-z0-9_./\\-]*$/.test(name))
+  if (!/^[A-Za-z0-9_.][A-Za-z0-9_./-]*$/.test(name))
     throw new EngineError('bad_argument', 'a name cannot be used in a graph', { where: name, expected: 'letters, digits and _ . / -' })
 }
 

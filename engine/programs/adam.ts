@@ -42,12 +42,7 @@ export function adamFeeds({
 /**
  * Adds clipping and the update of every trainable weight. `gradients[i]` belongs to `weights[i]`. Returns the global norm before clipping.
  */
-export function applyAdamW(
-  g: Builder,
-  spec: AdamWSpec,
-  weights: readonly StoredWeight[],
-  gradients: readonly Tensor[],
-): Tensor {
+export function applyAdamW(g: Builder, spec: AdamWSpec, weights: readonly StoredWeight[], gradients: readonly Tensor[]): Tensor {
   const groups = 1 + (spec.groups?.length ?? 0)
   const scalars = (name: string) => g.split(g.feed(name, [groups], 'f32'), 0, Array<number>(groups).fill(1)).map((x) => g.reshape(x, []))
   const [stepSizes, decays] = [scalars('stepSize'), scalars('decay')]

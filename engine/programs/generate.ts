@@ -5,12 +5,12 @@ import { cachedNetwork, headLogits } from './network'
 import type { GenerateSpec } from './spec'
 import type { WeightPlan } from './weights'
 
-/** Prompt into caches and the first prediction. Old contents need no clearing: slots at or above the current one are never seen. */
+/** Prompt into caches, which are made anew, and the first prediction. */
 export function prefill(plan: WeightPlan, { batch, length, cacheLength, name }: GenerateSpec): Program {
   const g = new Builder()
   const ids = g.feed('ids', [batch, length], 'i32')
   const starts = g.feed('starts', [batch], 'i32')
-  const x = blocks(g, plan, { batch, queries: length, slots: cacheLength }, ids, starts, g.fill(0, 'i32'))
+  const x = blocks(g, plan, { batch, queries: length, slots: cacheLength }, ids, starts)
   const last = g.gather(
     x.hidden,
     g.constant(
@@ -22,7 +22,7 @@ export function prefill(plan: WeightPlan, { batch, length, cacheLength, name }: 
   return finish(g, plan, x.network, last, name ?? `prefill-${batch}x${length}-of${cacheLength}`)
 }
 
-/** One more token per row. */
+/** One more token per row. Runs after a prefill of the same batch and cacheLength. */
 export function decode(plan: WeightPlan, { batch, cacheLength, name }: Omit<GenerateSpec, 'length'>): Program {
   const g = new Builder()
   const ids = g.reshape(g.feed('ids', [batch], 'i32'), [batch, 1])
@@ -37,10 +37,10 @@ function blocks(
   spec: { batch: number; queries: number; slots: number },
   ids: Tensor,
   starts: Tensor,
-  first: Tensor,
+  slot?: Tensor,
 ) {
   const { architecture, config } = plan.model
-  const network = cachedNetwork(g, plan, spec, ids, starts, first)
+  const network = cachedNetwork(g, plan, spec, ids, starts, slot)
   let hidden = architecture.embed(network, config)
   for (let block = 0; block < config.blocks; block++) hidden = architecture.block(network, config, block, hidden)
   return { network, hidden }

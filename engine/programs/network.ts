@@ -3,7 +3,7 @@ import { EngineError } from '../errors'
 import type { Builder } from '../graph/builder'
 import { attend, cacheMask, causalMask, groupQueries, segmentMask, splitHeads } from '../graph/layers/attention'
 import { rotate } from '../graph/layers/rope'
-import { sizeOf, type Tensor, type Variable } from '../graph/types'
+import { sizeOf, type Tensor } from '../graph/types'
 import type { AttentionCall, Network } from '../models/network'
 import type { BatchSpec } from './spec'
 import { declareWeight, type WeightPlan } from './weights'
@@ -153,20 +153,14 @@ export interface CacheSpec {
   readonly slots: number
 }
 
-/** Key and value caches of a block, [batch · kvHeads · slots, headDim]: a position is one row per batch row and head. */
-function caches(g: Builder, plan: WeightPlan, block: number, { batch, slots }: CacheSpec): { keys: Variable; values: Variable } {
-  const { kvHeads, headDim } = plan.model.config
-  const dtype = plan.precision === 'bf16' ? 'bf16' : 'f32'
-  const declare = (kind: string) =>
-    g.variable(`cache/${batch}x${slots}/${block}/${kind}`, [batch * kvHeads * slots, headDim], dtype, 'zeros')
-  return { keys: declare('keys'), values: declare('values') }
-}
-
 /**
- * Context is what earlier calls left in the caches, plus this call's own positions. Rows are left-padded: `starts` i32 [batch] is where each
- * begins, `first` i32 [] the slot of this call's first position.
+ * Context is what earlier calls left in key and value caches, plus this call's own positions. Rows are left-padded: `starts` i32 [batch] is
+ * where each begins. `slot` i32 [] is where this call's single position goes; without it the call begins the caches (prefill).
+ *
+ * A cache is [batch · kvHeads · slots, headDim], so that a position is one row per batch row and head. Prefill assigns it whole, which gives
+ * it memory of its own; only then may decoding write single rows in place (zero-filled variables may share one buffer).
  */
-export function cachedNetwork(g: Builder, plan: WeightPlan, spec: CacheSpec, ids: Tensor, starts: Tensor, first: Tensor): Network {
+export function cachedNetwork(g: Builder, plan: WeightPlan, spec: CacheSpec, ids: Tensor, starts: Tensor, slot?: Tensor): Network {
   const { batch, queries, slots } = spec
   const { kvHeads, headDim, contextLength } = plan.model.config
   if (slots > contextLength)
@@ -175,22 +169,38 @@ export function cachedNetwork(g: Builder, plan: WeightPlan, spec: CacheSpec, ids
       got: String(slots),
       fix: 'shorten the prompt or max_new_tokens',
     })
-  const range = (count: number, shape: readonly number[]) =>
+  const first = slot ?? g.fill(0, 'i32')
+  const range = (count: number, shape: readonly number[], step = 1) =>
     g.constant(
-      Int32Array.from({ length: count }, (_, i) => i),
+      Int32Array.from({ length: count }, (_, i) => i * step),
       shape,
       'i32',
     )
-  const slot = g.add(range(queries, [1, queries]), first)
-  const positions = g.maximum(g.sub(slot, g.reshape(starts, [batch, 1])), g.fill(0, 'i32'))
+  const own = g.add(range(queries, [1, queries]), first)
+  const positions = g.maximum(g.sub(own, g.reshape(starts, [batch, 1])), g.fill(0, 'i32'))
   const angles = anglesAt(g, plan, positions, slots)
-  // Row of the cache for (batch, head, query): (batch · kvHeads + head) · slots + slot.
-  const bases = g.constant(
-    Int32Array.from({ length: batch * kvHeads }, (_, i) => i * slots),
-    [batch * kvHeads, 1],
-    'i32',
-  )
-  const rows = g.reshape(g.add(bases, slot), [batch * kvHeads * queries])
+  const heads = batch * kvHeads
+  const rows = g.reshape(g.add(range(heads, [heads, 1], slots), own), [heads * queries])
+
+  const store = (name: string, x: Tensor): Tensor => {
+    const variable = g.variable(`cache/${batch}x${slots}/${name}`, [heads * slots, headDim], x.dtype)
+    const split = splitHeads(g, x, batch, queries, { kvHeads, headDim })
+    if (slot) return g.reshape(g.updateRows(variable, rows, g.reshape(split, [heads * queries, headDim])), [batch, kvHeads, slots, headDim])
+    g.assign(
+      variable,
+      g.reshape(
+        g.pad(split, [
+          [0, 0],
+          [0, 0],
+          [0, slots - queries],
+          [0, 0],
+        ]),
+        variable.shape,
+      ),
+    )
+    return split
+  }
+  const masks = new Map<number | undefined, Tensor>()
   return makeNetwork({
     g,
     plan,
@@ -198,16 +208,10 @@ export function cachedNetwork(g: Builder, plan: WeightPlan, spec: CacheSpec, ids
     positions,
     attention: (block, call) => {
       const { q, k, v } = prepare(g, plan, call, batch, queries, angles)
-      const { keys, values } = caches(g, plan, block, spec)
-      const store = (variable: Variable, x: Tensor) =>
-        g.reshape(g.updateRows(variable, rows, g.reshape(splitHeads(g, x, batch, queries, call), [batch * kvHeads * queries, headDim])), [
-          batch,
-          kvHeads,
-          slots,
-          headDim,
-        ])
-      const mask = cacheMask(g, starts, first, queries, slots, call.window)
-      return attend(g, groupQueries(g, q, batch, queries, call), store(keys, k), store(values, v), mask, queries, call)
+      const [keys, values] = [store(`${block}/keys`, k), store(`${block}/values`, v)]
+      const mask = masks.get(call.window) ?? cacheMask(g, starts, first, queries, slot ? slots : queries, call.window)
+      masks.set(call.window, mask)
+      return attend(g, groupQueries(g, q, batch, queries, call), keys, values, mask, queries, call)
     },
   })
 }

@@ -102,7 +102,8 @@ export const adam: Primitive<AdamState> = {
 
 /**
  * Replaces rows of a variable [n, width] in place and gives the variable's new value. Inputs: rows i32 [k], values [k, width].
- * For key/value caches: nothing else of the same program may read the variable before.
+ * For key/value caches: nothing else of the same program may read the variable before, and the variable must have been assigned a value
+ * computed for it alone, because equal constants and zeros may share one buffer.
  */
 export const updateRows: Primitive<{ variable: Variable }> = {
   name: 'updateRows',

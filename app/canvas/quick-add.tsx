@@ -4,7 +4,7 @@
 import { Command } from 'cmdk'
 import { useEffect, useMemo, useRef, useState } from 'react'
 import { titleOf } from '../../nodes/_kit/wires'
-import { Icon } from '../ui/glyph'
+import { Icon } from '../ui/icon'
 import { PortMark } from '../ui/port-mark'
 import { useActions } from './actions-context'
 import { useEditor, useStores, useView } from './context'

@@ -1,6 +1,6 @@
-import { ICONS, type IconName } from './icons'
+import { ICONS, type IconName } from '../icons'
 
-export type { IconName } from './icons'
+export type { IconName } from '../icons'
 
 const isIcon = (name: string): name is IconName => name in ICONS
 

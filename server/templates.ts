@@ -31,13 +31,13 @@ export function openTemplates(root: string, registry: Registry): Templates {
 
   async function read(id: string): Promise<TemplateCard> {
     const files = [join(folder, id, 'template.json'), join(folder, id, 'pipeline.json')] as const
-    const stamp = (await Promise.all(files.map(async (file) => (await stat(file)).mtimeMs))).join()
+    const stamp = (await Promise.all(files.map(async (file) => (await stat(/*turbopackIgnore: true*/ file)).mtimeMs))).join()
     const remembered = known.get(id)
     if (remembered?.stamp === stamp) return remembered.card
-    const card = Card.safeParse(JSON.parse(await readFile(files[0], 'utf8')))
+    const card = Card.safeParse(JSON.parse(await readFile(/*turbopackIgnore: true*/ files[0], 'utf8')))
     if (!card.success)
       throw new AppError('INTERNAL', { message: `The template ${id} is not complete.`, where: files[0], got: z.prettifyError(card.error) })
-    const loaded = parseDocument(await readFile(files[1], 'utf8'), registry)
+    const loaded = parseDocument(await readFile(/*turbopackIgnore: true*/ files[1], 'utf8'), registry)
     if (!loaded.ok)
       throw new AppError('INTERNAL', {
         message: `The pipeline of template ${id} cannot be opened.`,

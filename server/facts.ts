@@ -31,7 +31,9 @@ export type FactsOptions = {
   /** THAW_CACHE: where built-in and hub models lie once fetched. */
   cache: string
   /** Reads a model's config and headers (engine/inspect.ts). */
-  inspectModel(path: string): Promise<Omit<ModelHeader, 'license' | 'downloaded' | 'name'> & { name?: string; license?: string | null }>
+  inspectModel(
+    path: string,
+  ): Promise<Omit<ModelHeader, 'license' | 'downloaded' | 'name'> & { name: string | null; license: string | null }>
 }
 
 /** The shipped catalogue of built-in models (models/catalog.json): what is known of them before they are fetched. */

@@ -1,6 +1,7 @@
 /** Puts the parts together: settings → database → stores → executor → services. Everything else receives what it needs as an argument. */
 import { readFileSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
+import { readModelHeader } from '../engine/inspect'
 import { registry } from '../nodes'
 import { type Env, env } from './env'
 import { AppError } from './errors'
@@ -27,10 +28,6 @@ export function freeBytes(folder: string): number | null {
   }
 }
 
-/** TODO: replaced by engine/inspect.ts as soon as it is there. */
-const inspectLocalModel = (path: string): Promise<never> =>
-  Promise.reject(new AppError('UNSUPPORTED', { message: 'Local models cannot be looked into yet.', where: path }))
-
 export type ComposeOptions = { applicationName: string; databaseUrl?: string; maxConnections?: number }
 export type ComposedServices = Services & { close(): Promise<void> }
 
@@ -54,7 +51,11 @@ export async function composeServices(env: Env, options: ComposeOptions): Promis
     await assertSchema(storage, env.root)
     const artifacts = new ArtifactStore(join(env.home, 'artifacts'))
     const queue = await openQueue(storage, { maintain: false })
-    const facts = openFacts({ files: { root: env.root, home: env.home, artifacts }, cache: env.cache, inspectModel: inspectLocalModel })
+    const facts = openFacts({
+      files: { root: env.root, home: env.home, artifacts },
+      cache: env.cache,
+      inspectModel: async (path) => readModelHeader(path),
+    })
     const executor = createExecutor({
       storage,
       registry,

@@ -11,7 +11,10 @@ const PLACES = [
   'C:\\Program Files (x86)\\Microsoft\\Edge\\Application\\msedge.exe',
 ]
 
-/** Absolute path of a Chromium-like browser, or null. `CHROMIUM_PATH` wins; when it names nothing runnable, nothing else is tried. */
+/**
+ * Absolute path of a Chromium-like browser, or null. `CHROMIUM_PATH` wins; when it names nothing runnable, nothing else is tried.
+ * @param {Record<string, string | undefined>} [env]
+ */
 export function findChromium(env = process.env) {
   if (env.CHROMIUM_PATH) return runnable(env.CHROMIUM_PATH) ? env.CHROMIUM_PATH : null
   const folders = [...(env.PATH ?? '').split(delimiter), '/usr/bin', '/usr/local/bin', '/snap/bin'].filter(Boolean)

@@ -51,7 +51,7 @@ async function npmTest(
     execFile(
       process.execPath,
       [join(folder.path, 'scripts/test.mjs'), ...args],
-      { cwd: folder.path, env: { ...clean, NO_COLOR: '1', ...env } as NodeJS.ProcessEnv, maxBuffer: 1 << 26 },
+      { cwd: folder.path, env: { ...clean, NODE_ENV: 'test', NO_COLOR: '1', ...env }, maxBuffer: 1 << 26 },
       (error, stdout, stderr) => {
         const out = `${stdout}\n${stderr}`
         resolve({ code: error ? Number(error.code ?? 1) : 0, out, last: stdout.trimEnd().split('\n').at(-1) ?? '' })

@@ -189,6 +189,10 @@ export type ViewState = {
   readonly quickAdd: QuickAdd | null
   readonly refusal: Refusal | null
   readonly open: 'palette' | 'keys' | 'check' | 'plan' | 'connect' | null
+  /** Node to bring into view, until the canvas has. */
+  readonly reveal: string | null
+  /** Node whose name is to be edited, until the inspector has taken it. */
+  readonly renaming: string | null
   /** Node shown in the large freeze view, in place of the canvas (D-31). */
   readonly large: string | null
   /** Required inputs are ringed only after the first check or run (UX-19). */
@@ -209,6 +213,8 @@ export const createViewStore = (): StoreApi<ViewState> =>
     quickAdd: null,
     refusal: null,
     open: null,
+    reveal: null,
+    renaming: null,
     large: null,
     checked: false,
     goTo: null,

@@ -1,0 +1,413 @@
+'use client'
+/** The editor's frame (UX-8 … UX-15): top bar, nodes left, canvas, settings right, run panel below. Sizes belong to the viewer, so they are
+ * kept in this browser and never in the document. */
+import { ReactFlowProvider } from '@xyflow/react'
+import { type ReactNode, useCallback, useEffect, useMemo, useRef, useState } from 'react'
+import { Group, Panel, type PanelSize, Separator, usePanelRef } from 'react-resizable-panels'
+import { type Fault, faultOf } from '../fault'
+import { busiest, runShare } from '../runs/reduce'
+import { useRun } from '../runs/store'
+import { useTRPCClient } from '../trpc'
+import { Button, IconButton } from '../ui/button'
+import { Notice } from '../ui/notice'
+import { percent, when } from '../ui/words'
+import { ActionsProvider } from './actions-context'
+import { Canvas } from './canvas'
+import { CommandMenu } from './command-menu'
+import { ConnectDialog } from './connect-dialog'
+import { useEditor, useStores, useView } from './context'
+import { type Draft, dropDraft } from './draft'
+import { Inspector } from './inspector'
+import { KeySheet } from './key-sheet'
+import { LargeLayers } from './large-layers'
+import { Outline } from './outline'
+import { Palette } from './palette'
+import { readSizes, writeSizes } from './panel-sizes'
+import { PlanSheet } from './plan-sheet'
+import { RunLinkContext, type RunTarget } from './run-link'
+import type { Theirs } from './saver'
+import { TopBar } from './top-bar'
+import { useFacts } from './use-facts'
+import { type Fold, useCommands, useKeys } from './use-keys'
+import { usePlan } from './use-plan'
+import { useRunControl } from './use-run'
+import { useSave } from './use-save'
+
+const LEFT = { open: 220, folded: 48, min: 180, max: 360 }
+const RIGHT = { open: 320, folded: 0, min: 280, max: 520 }
+const BOTTOM = { open: 220, folded: 33, min: 120, max: '60%' }
+
+export type RunPanelProps = { pipelineId: string; runId: string | null; folded: boolean; onFold: () => void; summary: string | null }
+
+export function EditorShell({
+  savedAt,
+  draft,
+  fresh,
+  runPanel,
+  onCopy,
+}: {
+  savedAt: Date | null
+  /** Edits of an earlier visit that the server never got (UX-45). */
+  draft: Draft | null
+  fresh: boolean
+  runPanel: (props: RunPanelProps) => ReactNode
+  /** Keeps this document as a pipeline of its own and goes there. */
+  onCopy: (document: Draft['document'], name: string) => Promise<void>
+}) {
+  return (
+    <ReactFlowProvider>
+      <ActionsProvider>
+        <Frame savedAt={savedAt} draft={draft} fresh={fresh} runPanel={runPanel} onCopy={onCopy} />
+      </ActionsProvider>
+    </ReactFlowProvider>
+  )
+}
+
+function Frame({ savedAt, draft, fresh, runPanel, onCopy }: Parameters<typeof EditorShell>[0]) {
+  const { editor, view } = useStores()
+  const client = useTRPCClient()
+  const id = useEditor((s) => s.id)
+  const name = useEditor((s) => s.name)
+  const [asked, setAsked] = useState<RunTarget | null>(null)
+  const ask = useCallback(
+    (target: RunTarget) => {
+      setAsked(target)
+      view.getState().set({ open: 'plan', checked: true })
+    },
+    [view],
+  )
+  const control = useRunControl(id, ask)
+  const save = useSave(savedAt)
+  const facts = useFacts()
+  const { data: plan } = usePlan(id, null, !control.active)
+  const [offered, setOffered] = useState(draft)
+  const [renameFault, setRenameFault] = useState<Fault | null>(null)
+
+  const panels = useFolds()
+  const commands = useCommands({ fold: panels.fold, save: () => void save.flush() })
+  useKeys(commands)
+  useTitle(name)
+
+  // A run that starts is worth seeing: the run panel opens once.
+  const wasActive = useRef(control.active)
+  useEffect(() => {
+    if (control.active && !wasActive.current) panels.openBottom()
+    wasActive.current = control.active
+  }, [control.active, panels])
+
+  const rename = async (next: string) => {
+    const before = editor.getState().name
+    editor.getState().setName(next)
+    try {
+      await client.pipelines.rename.mutate({ id, name: next })
+      setRenameFault(null)
+    } catch (error) {
+      editor.getState().setName(before)
+      setRenameFault(faultOf(error))
+    }
+  }
+  const fault = control.fault ?? renameFault
+  return (
+    <RunLinkContext value={control}>
+      <div className="editor">
+        <TopBar
+          save={save.state}
+          control={control}
+          plan={plan}
+          fresh={fresh && control.run === null}
+          commands={commands}
+          onRename={(next) => void rename(next)}
+        />
+        <div className="bars">
+          {fault ? (
+            <Notice
+              tone="error"
+              title={fault.message}
+              actions={
+                <Button
+                  size="sm"
+                  onClick={() => {
+                    control.clearFault()
+                    setRenameFault(null)
+                  }}
+                >
+                  Close
+                </Button>
+              }
+            >
+              {typeof fault.fix === 'string' ? fault.fix : undefined}
+            </Notice>
+          ) : null}
+          {save.state.status === 'conflict' ? (
+            <Conflict
+              theirs={save.state.theirs}
+              onResolve={save.resolve}
+              onCopy={() => onCopy(editor.getState().document, `${name}, my copy`)}
+            />
+          ) : null}
+          {save.state.status === 'failed' ? (
+            <Notice
+              tone="warning"
+              title="Not saved yet: Thaw does not answer."
+            >{`${save.state.message} Your edits are kept in this browser and saved as soon as it answers.`}</Notice>
+          ) : null}
+          {facts.failed && save.state.status !== 'failed' ? (
+            <Notice tone="warning" title="Files and models could not be looked into. It is tried again." />
+          ) : null}
+          {offered ? (
+            <Notice
+              title={`Edits from ${when(new Date(offered.at))} were not saved.`}
+              actions={
+                <>
+                  <Button
+                    size="sm"
+                    variant="primary"
+                    onClick={() => {
+                      editor.getState().apply({ kind: 'replace-document', document: offered.document }, { label: 'restore unsaved edits' })
+                      setOffered(null)
+                    }}
+                  >
+                    Restore them
+                  </Button>
+                  <Button
+                    size="sm"
+                    onClick={() => {
+                      dropDraft(id)
+                      setOffered(null)
+                    }}
+                  >
+                    Discard
+                  </Button>
+                </>
+              }
+            />
+          ) : null}
+          {fresh && control.run === null && !control.active ? <FreshLine seconds={plan?.summary.seconds ?? null} /> : null}
+        </div>
+        <Group orientation="horizontal" className="min-h-0 flex-1" onLayoutChanged={panels.keep}>
+          <Panel
+            id="left"
+            panelRef={panels.left}
+            defaultSize={panels.sizes.left}
+            minSize={LEFT.min}
+            maxSize={LEFT.max}
+            collapsible
+            collapsedSize={LEFT.folded}
+            groupResizeBehavior="preserve-pixel-size"
+            onResize={(size) => panels.resized('left', size)}
+          >
+            <LeftPanel
+              folded={panels.folded.left}
+              onFold={panels.fold.left}
+              onKeys={() => view.getState().set({ open: 'keys' })}
+              onAdd={() => commands('add-node')}
+            />
+          </Panel>
+          <Separator className="handle" aria-label="Width of the node list" />
+          <Panel id="middle" minSize={360}>
+            <Group orientation="vertical" onLayoutChanged={panels.keep}>
+              <Panel id="canvas" minSize={160}>
+                <main className="main" aria-label="Canvas" data-region="canvas">
+                  <Stage name={name} />
+                </main>
+              </Panel>
+              <Separator className="handle flat" aria-label="Height of the run panel" />
+              <Panel
+                id="bottom"
+                panelRef={panels.bottom}
+                defaultSize={panels.sizes.bottom}
+                minSize={BOTTOM.min}
+                maxSize={BOTTOM.max}
+                collapsible
+                collapsedSize={BOTTOM.folded}
+                groupResizeBehavior="preserve-pixel-size"
+                onResize={(size) => panels.resized('bottom', size)}
+              >
+                <section className="bottom-p" aria-label="Run" data-region="run">
+                  {runPanel({
+                    pipelineId: id,
+                    runId: control.run,
+                    folded: panels.folded.bottom,
+                    onFold: panels.fold.bottom,
+                    summary: plan?.summary.text ?? null,
+                  })}
+                </section>
+              </Panel>
+            </Group>
+          </Panel>
+          <Separator className="handle" aria-label="Width of the settings" />
+          <Panel
+            id="right"
+            panelRef={panels.right}
+            defaultSize={panels.sizes.right}
+            minSize={RIGHT.min}
+            maxSize={RIGHT.max}
+            collapsible
+            collapsedSize={RIGHT.folded}
+            groupResizeBehavior="preserve-pixel-size"
+            onResize={(size) => panels.resized('right', size)}
+          >
+            <aside className="right-p" aria-label="Settings" data-region="settings" data-inspector hidden={panels.folded.right}>
+              <Inspector />
+            </aside>
+          </Panel>
+        </Group>
+      </div>
+      <PlanSheet pipelineId={id} control={control} asked={asked} />
+      <CommandMenu commands={commands} />
+      <ConnectDialog />
+      <KeySheet />
+      <Said />
+    </RunLinkContext>
+  )
+}
+
+/** The canvas, or the large view that takes its place (D-31). */
+function Stage({ name }: { name: string }) {
+  const large = useView((s) => s.large)
+  const exists = useEditor((s) => large !== null && s.document.nodes[large] !== undefined)
+  return (
+    <>
+      <Canvas label={`Canvas of ${name}`} />
+      {large !== null && exists ? <LargeLayers node={large} /> : null}
+    </>
+  )
+}
+
+function LeftPanel({ folded, onFold, onKeys, onAdd }: { folded: boolean; onFold: () => void; onKeys: () => void; onAdd: () => void }) {
+  const [tab, setTab] = useState<'nodes' | 'outline'>('nodes')
+  return (
+    <nav className={folded ? 'left-p folded' : 'left-p'} aria-label="Nodes" data-region="nodes">
+      {folded ? (
+        <>
+          <IconButton icon="panel-left" label="Show the nodes" shortcut="[" tipSide="right" onClick={onFold} />
+          <IconButton icon="plus" label="Add a node" shortcut="/" tipSide="right" onClick={onAdd} />
+          <IconButton icon="keyboard" label="Keyboard" shortcut="?" tipSide="right" className="mt-auto" onClick={onKeys} />
+        </>
+      ) : (
+        <>
+          <div className="left-tabs" role="tablist" aria-label="Nodes or outline">
+            {(['nodes', 'outline'] as const).map((value) => (
+              <button key={value} type="button" role="tab" aria-selected={tab === value} onClick={() => setTab(value)}>
+                {value === 'nodes' ? 'Nodes' : 'Outline'}
+              </button>
+            ))}
+            <IconButton icon="keyboard" label="Keyboard" shortcut="?" className="ml-auto" size="sm" onClick={onKeys} />
+            <IconButton icon="panel-left" label="Fold" shortcut="[" size="sm" onClick={onFold} />
+          </div>
+          {tab === 'nodes' ? <Palette /> : <Outline />}
+        </>
+      )}
+    </nav>
+  )
+}
+
+/** UX-3: one line, no tour. */
+function FreshLine({ seconds }: { seconds: number | null }) {
+  const minutes =
+    seconds === null || seconds <= 0
+      ? null
+      : seconds < 50
+        ? 'Under a minute'
+        : `About ${Math.max(1, Math.round(seconds / 60))} ${Math.round(seconds / 60) <= 1 ? 'minute' : 'minutes'}`
+  return <p className="fresh">Press Run.{minutes ? ` ${minutes} on this computer.` : ''}</p>
+}
+
+function Conflict({
+  theirs,
+  onResolve,
+  onCopy,
+}: {
+  theirs: Theirs
+  onResolve: (how: 'mine' | 'theirs', theirs: Theirs) => void
+  onCopy: () => Promise<void>
+}) {
+  return (
+    <Notice
+      tone="warning"
+      title={`Saved elsewhere at ${when(theirs.updatedAt)}.`}
+      actions={
+        <>
+          <Button size="sm" onClick={() => onResolve('theirs', theirs)}>
+            Show what was saved
+          </Button>
+          <Button size="sm" onClick={() => onResolve('mine', theirs)}>
+            Overwrite it
+          </Button>
+          <Button size="sm" onClick={() => void onCopy()}>
+            Keep mine as a copy
+          </Button>
+        </>
+      }
+    >
+      This pipeline was changed in another tab or by somebody else. Nothing here is lost until you choose.
+    </Notice>
+  )
+}
+
+/** Live region (UX-132): moves, refusals, starts and ends, never each point. */
+function Said() {
+  const said = useView((s) => s.said)
+  return (
+    <div className="vh" role="status" aria-live="polite">
+      {said}
+    </div>
+  )
+}
+
+/** "61 % · Contract fields" while it works (UX-80). */
+function useTitle(name: string) {
+  const run = useRun()
+  const at = run ? busiest(run) : null
+  const share =
+    run && (run.status === 'running' || run.status === 'queued')
+      ? at?.node.progress && at.node.progress.total > 0
+        ? at.node.progress.done / at.node.progress.total
+        : runShare(run)
+      : null
+  const words = share === null ? name : `${percent(Math.min(1, share))} · ${name}`
+  useEffect(() => {
+    document.title = `${words} · Thaw`
+  }, [words])
+}
+
+type Side = 'left' | 'right' | 'bottom'
+const FOLDED: Record<Side, number> = { left: LEFT.folded, right: RIGHT.folded, bottom: BOTTOM.folded }
+
+function useFolds() {
+  const [sizes] = useState(readSizes)
+  const left = usePanelRef()
+  const right = usePanelRef()
+  const bottom = usePanelRef()
+  const now = useRef<Partial<Record<Side, number>>>({})
+  const [folded, setFolded] = useState({
+    left: sizes.left <= LEFT.folded,
+    right: sizes.right <= RIGHT.folded,
+    bottom: sizes.bottom <= BOTTOM.folded,
+  })
+  const resized = useCallback((side: Side, { inPixels }: PanelSize) => {
+    now.current[side] = inPixels
+    const isFolded = inPixels <= FOLDED[side] + 1
+    setFolded((old) => (old[side] === isFolded ? old : { ...old, [side]: isFolded }))
+    document.documentElement.style.setProperty(`--toast-${side}`, `${Math.round(inPixels)}px`)
+  }, [])
+  const fold = useMemo<Fold>(() => {
+    const flip = (panel: typeof left, open: number) => {
+      const { current } = panel
+      if (!current) return
+      if (current.isCollapsed()) {
+        current.expand()
+        if (current.isCollapsed() || current.getSize().inPixels < open / 2) current.resize(open)
+      } else current.collapse()
+    }
+    return { left: () => flip(left, LEFT.open), right: () => flip(right, RIGHT.open), bottom: () => flip(bottom, BOTTOM.open) }
+  }, [left, right, bottom])
+  const openBottom = useCallback(() => {
+    if (bottom.current?.isCollapsed()) fold.bottom()
+  }, [bottom, fold])
+  const keep = useCallback(() => writeSizes(now.current), [])
+  return useMemo(
+    () => ({ sizes, left, right, bottom, folded, resized, fold, openBottom, keep }),
+    [sizes, left, right, bottom, folded, resized, fold, openBottom, keep],
+  )
+}

@@ -1,0 +1,68 @@
+'use client'
+/** What the node is for, from its own help text, and the notes that lie on the canvas. */
+import { Fragment, type ReactNode } from 'react'
+import { own } from '../../nodes/_kit/wires'
+import { Button } from '../ui/button'
+import { useEditor, useStores } from './context'
+import { freshId } from './editor-state'
+import { placeOf } from './graph-queries'
+
+/** The few marks that help texts use: paragraphs, **bold** and `code`. */
+export function HelpText({ text }: { text: string }) {
+  return text.split(/\n{2,}/).map((paragraph) => <p key={paragraph}>{inline(paragraph.trim())}</p>)
+}
+
+function inline(text: string): ReactNode {
+  return text.split(/(\*\*[^*]+\*\*|`[^`]+`)/).map((part, i) => {
+    // biome-ignore lint/suspicious/noArrayIndexKey: parts of a fixed text
+    if (part.startsWith('**')) return <b key={i}>{part.slice(2, -2)}</b>
+    // biome-ignore lint/suspicious/noArrayIndexKey: parts of a fixed text
+    if (part.startsWith('`')) return <code key={i}>{part.slice(1, -1)}</code>
+    // biome-ignore lint/suspicious/noArrayIndexKey: parts of a fixed text
+    return <Fragment key={i}>{part}</Fragment>
+  })
+}
+
+export function useAddNote(): (at?: { x: number; y: number }) => void {
+  const { editor } = useStores()
+  return (at) => {
+    const { document, apply } = editor.getState()
+    const id = freshId(Object.fromEntries(document.notes.map((note) => [note.id, true])), 'note')
+    const lowest = Object.keys(document.nodes).map((node) => placeOf(document, node))
+    const place = at ?? { x: Math.min(0, ...lowest.map((p) => p.x)), y: Math.max(0, ...lowest.map((p) => p.y)) + 256 }
+    apply(
+      { kind: 'set-notes', notes: [...document.notes, { id, text: 'Note\nDouble-click to write.', x: place.x, y: place.y, width: 320 }] },
+      { label: 'add note' },
+    )
+  }
+}
+
+export function NodeNotes({ id }: { id: string }) {
+  const { registry, editor } = useStores()
+  const type = useEditor((s) => s.document.nodes[id]?.type ?? '')
+  const def = own(registry, type)
+  const addNote = useAddNote()
+  return (
+    <div className="form prose">
+      {def ? (
+        <section aria-label="About this node">
+          <h3 className="h-sec">About {def.title}</h3>
+          <HelpText text={def.help} />
+        </section>
+      ) : null}
+      <section aria-label="Notes">
+        <h3 className="h-sec">Notes on the canvas</h3>
+        <Button
+          icon="note"
+          size="sm"
+          onClick={() => {
+            const place = placeOf(editor.getState().document, id)
+            addNote({ x: place.x, y: place.y - 128 })
+          }}
+        >
+          Add a note above this node
+        </Button>
+      </section>
+    </div>
+  )
+}

@@ -1,0 +1,64 @@
+'use client'
+/** All nodes as a list in reading order, with what feeds them (UX-129): to find and select without the canvas. */
+import { useShallow } from 'zustand/react/shallow'
+import { own, titleOf } from '../../nodes/_kit/wires'
+import { useNodeRun } from '../runs/store'
+import { Icon } from '../ui/icon'
+import { State } from '../ui/state'
+import { useActions } from './actions-context'
+import { cardState } from './card-state'
+import { useDerived, useEditor, useStores, useView } from './context'
+import { readingOrder } from './graph-queries'
+
+export function Outline() {
+  const order = useEditor(useShallow((s) => readingOrder(s.document)))
+  return (
+    <ul className="outline" aria-label="All nodes">
+      {order.map((id) => (
+        <OutlineRow key={id} id={id} />
+      ))}
+      {order.length === 0 ? <li className="pal-none">No nodes yet.</li> : null}
+    </ul>
+  )
+}
+
+function OutlineRow({ id }: { id: string }) {
+  const { registry, editor, view } = useStores()
+  const actions = useActions()
+  const node = useEditor((s) => s.document.nodes[id])
+  const title = useEditor((s) => titleOf(s.document, registry, id))
+  const from = useEditor((s) =>
+    [...new Set(s.document.edges.filter((edge) => edge.to.node === id).map((edge) => titleOf(s.document, registry, edge.from.node)))].join(
+      ', ',
+    ),
+  )
+  const selected = useEditor((s) => s.selection.nodes.includes(id))
+  const stale = useDerived((s) => s.stale[id] ?? null)
+  const focused = useView((s) => s.focused === id)
+  const run = useNodeRun(id)
+  if (!node) return null
+  const def = own(registry, node.type)
+  const state = cardState({ placeholder: !def, disabled: node.disabled === true, type: node.type, run, stale })
+  return (
+    <li>
+      <button
+        type="button"
+        className={selected ? 'on' : ''}
+        aria-current={selected || undefined}
+        data-focused={focused || undefined}
+        onClick={() => {
+          editor.getState().select({ nodes: [id], edges: [] })
+          view.getState().set({ reveal: id, focused: id })
+          actions.say(`${title} selected`)
+        }}
+      >
+        <Icon name={def?.icon ?? 'question'} />
+        <span className="n ell">{title}</span>
+        <State state={state.name} training={state.view.training}>
+          {state.words}
+        </State>
+        {from ? <span className="d ell">from {from}</span> : null}
+      </button>
+    </li>
+  )
+}

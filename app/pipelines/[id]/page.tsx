@@ -1,0 +1,15 @@
+import type { Metadata } from 'next'
+import { Opening } from './opening'
+
+export const metadata: Metadata = { title: 'Pipeline' }
+
+export default async function Page({
+  params,
+  searchParams,
+}: {
+  params: Promise<{ id: string }>
+  searchParams: Promise<Record<string, unknown>>
+}) {
+  const [{ id }, query] = await Promise.all([params, searchParams])
+  return <Opening id={id} fresh={query.fresh !== undefined} />
+}

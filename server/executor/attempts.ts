@@ -11,6 +11,7 @@ import { dropRefs, type NewArtifact, recordArtifacts } from '../storage/artifact
 import type { Storage, Tx } from '../storage/db'
 import { appendEvents } from '../storage/events'
 import {
+  type AttemptOutcome,
   addCheckpoint,
   type Claimed,
   claimNodeRun,
@@ -19,6 +20,7 @@ import {
   type LockedRun,
   leaveNodeRun,
   lockRun,
+  lostInARow,
   nextAttempt,
   noteAttempt,
   outputsByNode,
@@ -294,8 +296,28 @@ export function createAttempts(deps: AttemptsDeps) {
         ])
         return
       }
-      if (!(await leaveNodeRun(tx, held, { status: 'failed', error: stored, step }))) throw new LeaseLost(held)
-      await advance(tx, queue, run, [nodeEvent(attempt.nodeId, { status: 'failed', attempt: held.attempt, error: stored })])
+      await endFailed(tx, run, attempt, stored, step)
+    })
+  }
+
+  async function endFailed(
+    tx: Tx,
+    run: LockedRun,
+    attempt: Pick<Prepared, 'held' | 'nodeId'>,
+    error: StoredError,
+    step: number | null,
+  ): Promise<void> {
+    const { held, nodeId } = attempt
+    if (!(await leaveNodeRun(tx, held, { status: 'failed', error, step }))) throw new LeaseLost(held)
+    await advance(tx, queue, run, [nodeEvent(nodeId, { status: 'failed', attempt: held.attempt, error })])
+  }
+
+  /** Ends the node run as failed; its last attempt may have ended in another way than that. */
+  async function end(attempt: Prepared, error: AppError, last: { outcome: AttemptOutcome; error: StoredError }): Promise<void> {
+    const { held, lease } = attempt
+    await settle(held, lease, async (tx, run) => {
+      await closeAttempt(tx, held.nodeRunId, held.attempt, last)
+      await endFailed(tx, run, attempt, error.toStored(), null)
     })
   }
 
@@ -326,26 +348,22 @@ export function createAttempts(deps: AttemptsDeps) {
    */
   async function retryLost(attempt: Prepared, workerId: string, error: AppError): Promise<Prepared | null> {
     const stored = error.toStored()
-    const next = await db.transaction(async (tx) => {
+    const lostBefore = await lostInARow(db, attempt.held)
+    if (lostBefore === null) throw new LeaseLost(attempt.held)
+    if (lostBefore + 1 >= LOST_LIMIT) {
+      await end(attempt, lostRepeatedly(attempt.nodeId, stored), { outcome: 'lost', error: stored })
+      return null
+    }
+    const held = await db.transaction(async (tx) => {
       const run = await lockRun(tx, attempt.held.runId)
       const started = run && (await nextAttempt(tx, attempt.held, workerId, stored))
       if (!run || !started) throw new LeaseLost(attempt.held)
-      if (started.lostInARow < LOST_LIMIT) {
-        await appendEvents(tx, run.id, [
-          nodeEvent(attempt.nodeId, {
-            status: 'running',
-            attempt: started.held.attempt,
-            reason: { code: 'lost', message: stored.message },
-          }),
-        ])
-      }
+      await appendEvents(tx, run.id, [
+        nodeEvent(attempt.nodeId, { status: 'running', attempt: started.attempt, reason: { code: 'lost', message: stored.message } }),
+      ])
       return started
     })
-    const again: Prepared = { ...attempt, held: next.held, inputs: {}, sources: {}, checkpoints: [] }
-    if (next.lostInARow >= LOST_LIMIT) {
-      await fail(again, lostRepeatedly(attempt.nodeId, stored))
-      return null
-    }
+    const again: Prepared = { ...attempt, held, inputs: {}, sources: {}, checkpoints: [] }
     return (await prepare(again)) ? again : null
   }
 

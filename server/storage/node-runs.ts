@@ -203,23 +203,24 @@ export async function claimNodeRun(tx: Tx, run: LockedRun, nodeRunId: string, wo
 }
 
 /** Ends the running attempt as lost and starts the next under the same lease, after a trainer died. Null when the attempt no longer holds. */
-export async function nextAttempt(
-  tx: Tx,
-  held: Held,
-  workerId: string,
-  error: StoredError,
-): Promise<{ held: Held; lostInARow: number } | null> {
+export async function nextAttempt(tx: Tx, held: Held, workerId: string, error: StoredError): Promise<Held | null> {
   const rows = await tx
     .update(nodeRuns)
     .set({ attempt: held.attempt + 1, lostInARow: sql`lost_in_a_row + 1`, lastBeat: sql`now()` })
     .where(heldBy(held))
-    .returning({ lostInARow: nodeRuns.lostInARow, ownerId: nodeRuns.ownerId })
+    .returning({ ownerId: nodeRuns.ownerId })
   const row = rows[0]
   if (!row) return null
   await closeAttempt(tx, held.nodeRunId, held.attempt, { outcome: 'lost', error })
   const next = { ...held, attempt: held.attempt + 1 }
   await tx.insert(attempts).values({ id: newId(), ownerId: row.ownerId, nodeRunId: held.nodeRunId, attempt: next.attempt, workerId })
-  return { held: next, lostInARow: row.lostInARow }
+  return next
+}
+
+/** How many attempts were lost since the last checkpoint; null when the attempt no longer holds. */
+export async function lostInARow(db: Queryer, held: Held): Promise<number | null> {
+  const [row] = await db.select({ lostInARow: nodeRuns.lostInARow }).from(nodeRuns).where(heldBy(held))
+  return row?.lostInARow ?? null
 }
 
 export async function closeAttempt(

@@ -7,5 +7,8 @@ import type { EngineFactory } from '../executor/context'
 
 /** @throws AppError NO_ENGINE */
 export async function openEngine(_options: { cache: string; root: string }): Promise<EngineFactory> {
-  throw new AppError('NO_ENGINE', { message: 'The training engine is not part of this build yet.', where: 'server/workers/engine-access.ts' })
+  throw new AppError('NO_ENGINE', {
+    message: 'The training engine is not part of this build yet.',
+    where: 'server/workers/engine-access.ts',
+  })
 }

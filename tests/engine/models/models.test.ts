@@ -1,0 +1,90 @@
+import * as path from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { openHfFolder } from '../../../engine/formats/hf-folder'
+import { sizeOf } from '../../../engine/graph/types'
+import { canonicalName, describeModel } from '../../../engine/models/index'
+import { REFERENCE, readJson } from '../support/fixtures'
+
+const smollm = {
+  model_type: 'llama',
+  vocab_size: 49152,
+  hidden_size: 576,
+  intermediate_size: 1536,
+  num_hidden_layers: 30,
+  num_attention_heads: 9,
+  num_key_value_heads: 3,
+  tie_word_embeddings: true,
+  rope_theta: 100000,
+  rms_norm_eps: 1e-5,
+  max_position_embeddings: 8192,
+} // prettier-ignore
+const gpt2 = { model_type: 'gpt2', vocab_size: 50257, n_embd: 768, n_layer: 12, n_head: 12, n_positions: 1024 }
+
+test.each(['llama', 'gpt2'])('the parameters of %s are those of its checkpoint: names and shapes', (name) => {
+  const folder = path.join(REFERENCE, 'models', name)
+  const source = openHfFolder(folder)
+  const model = describeModel(readJson(path.join(folder, 'config.json')))
+  const stored = [...source.tensors].flatMap(([key, { shape }]) => {
+    const own = canonicalName(model, key)
+    return own ? [[own, [...shape]] as const] : []
+  })
+  expect(Object.fromEntries(model.parameters.map((parameter) => [parameter.name, [...parameter.shape]]))).toEqual(
+    Object.fromEntries(stored),
+  )
+  source.close()
+})
+
+test.each([
+  ['SmolLM2-135M', smollm, 134_515_008],
+  ['GPT-2 small', gpt2, 124_439_808],
+])('%s has as many parameters as published', (_, config, count) => {
+  expect(describeModel(config).parameters.reduce((sum, { shape }) => sum + sizeOf(shape), 0)).toBe(count)
+})
+
+test('parameters know their block and part', () => {
+  const { parameters } = describeModel(smollm)
+  const of = (name: string) => parameters.find((parameter) => parameter.name === name)
+  expect(of('model.layers.10.self_attn.q_proj.weight')).toMatchObject({ block: 10, part: 'attention' })
+  expect(of('model.layers.1.mlp.down_proj.weight')).toMatchObject({ block: 1, part: 'mlp' })
+  expect(of('model.embed_tokens.weight')).toMatchObject({ block: null, part: 'embedding' })
+  expect(of('model.norm.weight')).toMatchObject({ block: null, part: 'norm' })
+  expect(of('lm_head.weight')).toBeUndefined()
+  const untied = describeModel({ ...smollm, tie_word_embeddings: false })
+  expect(untied.parameters.find((parameter) => parameter.name === 'lm_head.weight')).toMatchObject({ block: null, part: 'head' })
+})
+
+test('GPT-2 keys of the hub and of transformers mean the same, and masks are no parameters', () => {
+  const model = describeModel(gpt2)
+  expect(canonicalName(model, 'h.3.attn.c_attn.weight')).toBe('transformer.h.3.attn.c_attn.weight')
+  expect(canonicalName(model, 'transformer.wte.weight')).toBe('transformer.wte.weight')
+  expect(canonicalName(model, 'h.3.attn.bias')).toBeNull()
+  expect(canonicalName(model, 'transformer.h.3.attn.masked_bias')).toBeNull()
+  expect(canonicalName(model, 'h.3.attn.c_attn.bias')).toBe('transformer.h.3.attn.c_attn.bias')
+})
+
+test('both spellings of rotary settings give the same model', () => {
+  const scaling = { rope_type: 'llama3', factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 32 }
+  const hub = describeModel({ ...smollm, rope_theta: 10000, rope_scaling: scaling })
+  const five = describeModel({ ...smollm, rope_theta: undefined, rope_parameters: { ...scaling, rope_theta: 10000 } })
+  expect(five.config).toEqual(hub.config)
+  expect(describeModel({ ...smollm, rope_scaling: { type: 'linear', factor: 2 } }).config).toMatchObject({
+    rope: { scaling: { type: 'linear', factor: 2 } },
+  })
+})
+
+describe('what is not built is refused by name', () => {
+  test.each([
+    [{ ...smollm, model_type: 'mamba' }, /architecture "mamba".*llama/],
+    [{}, /architecture null/],
+    [{ ...smollm, hidden_act: 'gelu' }, /hidden_act.*expected silu; got "gelu"/],
+    [{ ...smollm, rope_scaling: { rope_type: 'yarn', factor: 4 } }, /rope_scaling\.rope_type/],
+    [{ ...smollm, rope_scaling: { rope_type: 'llama3', factor: 4 } }, /rope_scaling\.low_freq_factor/],
+    [{ ...smollm, num_key_value_heads: 4 }, /num_key_value_heads/],
+    [{ ...smollm, quantization_config: { bits: 4 } }, /quantization_config/],
+    [{ ...smollm, hidden_size: undefined }, /hidden_size/],
+    [{ ...gpt2, activation_function: 'relu' }, /activation_function/],
+    [{ ...gpt2, scale_attn_by_inverse_layer_idx: true }, /scale_attn_by_inverse_layer_idx/],
+  ])('%#', (config, message) => {
+    expect(() => describeModel(config)).toThrowError(message)
+  })
+})

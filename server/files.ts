@@ -50,6 +50,31 @@ export type OpenedFile = {
   file: FileHandle
 }
 
+/**
+ * The account's own files are trusted (security.md section 1), but a page that got hold of a login should not be able to show these as rows.
+ * Not a boundary: the boundary is the token.
+ */
+const SYSTEM = [
+  '/proc',
+  '/sys',
+  '/dev',
+  '/etc',
+  '/boot',
+  '/run/secrets',
+  '/run/user',
+  '/bin',
+  '/sbin',
+  '/lib',
+  '/usr',
+  '/var/lib',
+  '/var/log',
+  '/var/spool',
+  '/private/etc',
+  'C:\\Windows',
+]
+const CREDENTIALS = /[/\\](\.(ssh|gnupg|aws|azure|kube|docker|netrc|npmrc|pypirc|git-credentials|env)|\.config[/\\]gcloud)([/\\]|$)/i
+const belongsToSystem = (path: string) => SYSTEM.some((folder) => under(path, folder)) || CREDENTIALS.test(path)
+
 const under = (path: string, folder: string) => path === folder || path.startsWith(folder.endsWith(sep) ? folder : folder + sep)
 
 /** Opens for reading; the caller closes. @throws AppError PATH_REFUSED, NOT_FOUND, ARTIFACT_MISSING */
@@ -77,7 +102,8 @@ export async function openFileParam(sources: FileSources, value: string): Promis
   const folders = param.kind === 'template' ? [await realpath(join(sources.root, 'templates'))] : (sources.allowed ?? [sep])
   if (!folders.some((folder) => under(path, folder)) && process.platform !== 'win32')
     throw refused(value, 'This file is outside the folders that Thaw may read.')
-  if (['/proc', '/sys', '/dev'].some((folder) => under(path, folder))) throw refused(value, 'This is no file but a part of the system.')
+  if (param.kind === 'path' && belongsToSystem(path))
+    throw refused(value, 'This file belongs to the system or holds credentials; it is no data.')
   const home = await realpath(sources.home).catch(() => sources.home)
   if (under(path, home) && !['artifacts', 'exports', 'uploads'].some((name) => under(path, join(home, name)))) {
     throw refused(value, "This file belongs to Thaw's own state.")

@@ -55,6 +55,12 @@ async function bodyOf(request: Request): Promise<Uint8Array<ArrayBuffer> | null>
   return body
 }
 
+function isSubscription(request: Request): boolean {
+  const path = new URL(request.url).pathname.split('/').at(-1) ?? ''
+  const procedures = appRouter._def.procedures as unknown as Record<string, { _def: { type: string } } | undefined>
+  return path.split(',').some((name) => Object.hasOwn(procedures, name) && procedures[name]?._def.type === 'subscription')
+}
+
 export async function trpcRoute(request: Request, at: Web): Promise<Response> {
   const refused = foreign(request.headers, at.site)
   if (refused) return errorAnswer(refused)
@@ -73,6 +79,12 @@ export async function trpcRoute(request: Request, at: Web): Promise<Response> {
     )
   }
   const owner = authenticated(request.headers, at.env.home, at.site) ? LOCAL_OWNER : null
+  // A stream would say so only inside itself, with status 200; everything else gets its answer from the procedure.
+  if (owner === null && isSubscription(request)) {
+    return errorAnswer(
+      new AppError('UNAUTHENTICATED', { message: 'This browser is not logged in.', fix: 'Open the URL that npm start printed.' }),
+    )
+  }
   try {
     const body = owner === null ? null : await bodyOf(request)
     const req =

@@ -437,7 +437,11 @@ export function showProgress(stream = process.stderr) {
   }
 }
 
-if (process.argv[1] && fs.realpathSync(process.argv[1]) === fs.realpathSync(fileURLToPath(import.meta.url))) {
+// By its own name only: inside a bundle, import.meta.url is the bundle's and would match every program made from it.
+if (
+  path.basename(process.argv[1] ?? '') === 'engine-install.mjs' &&
+  fs.realpathSync(process.argv[1]) === fs.realpathSync(fileURLToPath(import.meta.url))
+) {
   process.chdir(repository)
   const result = await ensureEngine()
   console.log(JSON.stringify(result, null, 2))

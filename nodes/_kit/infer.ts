@@ -93,7 +93,10 @@ function inferNode(
   if (!parsed.success) return { ...blank, inputs, problems: paramProblems(blank.node, def, saved, parsed.error) }
   const params = parsed.data as Record<string, unknown>
   const request = def.facts?.(params) ?? null
-  const fact = request ? facts[factKey(request)] : undefined
+  const answer = request ? facts[factKey(request)] : undefined
+  // A model that is fetched by the run is not missing; it is only not known yet.
+  const later = answer?.kind === 'error' && answer.code === 'NOT_DOWNLOADED'
+  const fact = later ? undefined : answer
   let inference: Inference = {}
   const problems: Problem[] = []
   try {
@@ -117,6 +120,9 @@ function inferNode(
       ...(fix && { fix: { kind: 'params' as const, label: fix.label, node: blank.node, params: fix.params } }),
     })
   }
+  if (later) {
+    problems.push({ severity: 'warning', code: 'source-missing', detail: answer.code, node: blank.node, message: answer.message })
+  }
   if (fact?.kind === 'error' && !problems.some((problem) => problem.severity === 'error')) {
     problems.push({
       severity: 'error',
@@ -139,6 +145,6 @@ function inferNode(
     card: (inference.card ?? []).slice(0, 3),
     problems,
     request,
-    fact,
+    fact: answer,
   }
 }

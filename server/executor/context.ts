@@ -67,6 +67,8 @@ export async function createContext(args: {
   outlet: Outlet
   controls: Controls
   engine: EngineFactory
+  /** For nodes that declare plain CPU work: the engine is loaded only if they ask it something. */
+  light: boolean
   readSource: (value: string) => Promise<{ bytes: Uint8Array; name: string }>
   /** THAW_CACHE: what lies there never changes, so its bytes may be shared with the store. */
   cache: string
@@ -128,7 +130,7 @@ export async function createContext(args: {
 
   const provenance = { ...facts.provenance, lineage: () => [...facts.lineage] }
   const log = (text: string, level: LogLevel = 'info') => outlet.log(text, level)
-  const engine = await args.engine({
+  const host: EngineHost = {
     artifacts,
     checkpoint,
     signal: controls.abort.signal,
@@ -141,7 +143,8 @@ export async function createContext(args: {
     log,
     tmp: facts.tmp,
     provenance,
-  })
+  }
+  const engine = args.light ? onDemand(async () => args.engine(host)) : await args.engine(host)
 
   const ctx: RunContext = {
     signal: controls.abort.signal,
@@ -174,6 +177,32 @@ export async function createContext(args: {
     provenance,
   }
   return { ctx, stored: () => [...stored.values()], lastStep: () => lastStep }
+}
+
+/** An engine that is loaded at the first question; only `backend` needs it to be there already. */
+function onDemand(load: () => Promise<EngineAccess>): EngineAccess {
+  let loaded: EngineAccess | undefined
+  const engine = async () => {
+    loaded ??= await load()
+    return loaded
+  }
+  return {
+    get backend() {
+      if (loaded) return loaded.backend
+      throw new AppError('INTERNAL', {
+        message: 'A node that declares light work asked which backend the engine has.',
+        fix: "Declare resource: 'engine'.",
+      })
+    },
+    importModel: async (source) => (await engine()).importModel(source),
+    header: async (model) => (await engine()).header(model),
+    async *train(job) {
+      yield* (await engine()).train(job)
+    },
+    evaluate: async (job) => (await engine()).evaluate(job),
+    generate: async (job) => (await engine()).generate(job),
+    exportFolder: async (job) => (await engine()).exportFolder(job),
+  }
 }
 
 /** The attempt's own files are moved, downloads shared; a user's file is copied, since it may change under our hands. */

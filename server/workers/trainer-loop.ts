@@ -146,6 +146,7 @@ async function runNode(
       cache: deps.cache,
       readSource: (value) => readFileParam(deps.files, value),
       engine: async (host) => (await engineOnce())(host),
+      light: def.resource === 'light',
       outlet: {
         progress: batch.progress,
         metrics: batch.metrics,

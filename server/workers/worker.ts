@@ -13,6 +13,7 @@ import { childEnv, env } from '../env'
 import { AppError, fromUnknown } from '../errors'
 import { openFacts } from '../facts'
 import { readImplDigests } from '../impl-digests'
+import { takeLock, waitForLock } from '../lock-file'
 import { ArtifactStore } from '../storage/artifact-store'
 import { openStorage } from '../storage/db'
 import { assertSchema } from '../storage/migrate'
@@ -47,6 +48,15 @@ function installed(): { kind: 'cpu' | 'cuda' | 'none'; libraryPath: string[] } {
   return engine ?? { kind: 'none', libraryPath: [] }
 }
 
+/** Each slot of a THAW_HOME belongs to one living worker: it names its folder, and its device on the CPU. */
+async function freeSlot(home: string, wanted: number): Promise<number> {
+  for (let slot = wanted; ; slot++) {
+    const path = join(home, 'workers', `slot-${slot}.lock`)
+    // The one that was asked for may belong to a worker that is just ending.
+    if (slot === wanted ? await waitForLock(path, 2_000) : takeLock(path).taken) return slot
+  }
+}
+
 const log = (line: string) => console.log(`${new Date().toISOString()} ${line}`)
 
 async function start(): Promise<RunningWorker & { close(): Promise<void> }> {
@@ -60,7 +70,8 @@ async function start(): Promise<RunningWorker & { close(): Promise<void> }> {
       fix: 'Start Thaw with npm start, or set DATABASE_URL.',
     })
   }
-  const { slot, resources } = options()
+  const { slot: wanted, resources } = options()
+  const slot = await freeSlot(home, wanted)
   const storage = openStorage({
     databaseUrl,
     databaseDirectUrl: settings.databaseDirectUrl,

@@ -5,7 +5,7 @@ import { IconButton } from '../ui/button'
 import { percent } from '../ui/words'
 
 const MOTION = { duration: 200 }
-export const FIT = { padding: 0.12, maxZoom: 1, ...MOTION }
+export const FIT = { padding: 0.06, maxZoom: 1, ...MOTION }
 
 export function CanvasControls() {
   const flow = useReactFlow()

@@ -42,6 +42,7 @@ const EDGE_TYPES: EdgeTypes = { wire: Wire }
 const SNAP: [number, number] = [16, 16]
 const PAN_BUTTONS = [1, 2]
 const MINIMAP_FROM = 15
+const FIRST_FIT = { padding: 0.06, maxZoom: 1 }
 export const NOTE_PREFIX = 'note:'
 
 export const Canvas = memo(function Canvas({ label }: { label: string }) {
@@ -213,7 +214,7 @@ export const Canvas = memo(function Canvas({ label }: { label: string }) {
         minZoom={0.1}
         maxZoom={2}
         fitView
-        fitViewOptions={{ padding: 0.12, maxZoom: 1 }}
+        fitViewOptions={FIRST_FIT}
         onlyRenderVisibleElements
         selectionOnDrag
         panOnDrag={PAN_BUTTONS}

@@ -180,7 +180,7 @@ function StripRows({ strip, live }: { strip: Strip; live: boolean }) {
       <div className="strip-row">
         <LayerStrip model={strip.model} live={live} />
       </div>
-      <div className="cap">
+      <div className="counts">
         {strip.name !== null ? (
           <span className="name ell">{strip.name}</span>
         ) : (

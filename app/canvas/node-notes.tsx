@@ -7,17 +7,19 @@ import { useEditor, useStores } from './context'
 import { freshId } from './editor-state'
 import { placeOf } from './graph-queries'
 
-/** The few marks that help texts use: paragraphs, **bold** and `code`. */
+/** The few marks that help texts and notes use: paragraphs, **bold**, *stress* and `code`. */
 export function HelpText({ text }: { text: string }) {
   return text.split(/\n{2,}/).map((paragraph) => <p key={paragraph}>{inline(paragraph.trim())}</p>)
 }
 
 function inline(text: string): ReactNode {
-  return text.split(/(\*\*[^*]+\*\*|`[^`]+`)/).map((part, i) => {
+  return text.split(/(\*\*[^*]+\*\*|\*[^*\s][^*]*\*|`[^`]+`)/).map((part, i) => {
     // biome-ignore lint/suspicious/noArrayIndexKey: parts of a fixed text
     if (part.startsWith('**')) return <b key={i}>{part.slice(2, -2)}</b>
     // biome-ignore lint/suspicious/noArrayIndexKey: parts of a fixed text
     if (part.startsWith('`')) return <code key={i}>{part.slice(1, -1)}</code>
+    // biome-ignore lint/suspicious/noArrayIndexKey: parts of a fixed text
+    if (/^\*.+\*$/.test(part)) return <em key={i}>{part.slice(1, -1)}</em>
     // biome-ignore lint/suspicious/noArrayIndexKey: parts of a fixed text
     return <Fragment key={i}>{part}</Fragment>
   })
@@ -31,7 +33,10 @@ export function useAddNote(): (at?: { x: number; y: number }) => void {
     const lowest = Object.keys(document.nodes).map((node) => placeOf(document, node))
     const place = at ?? { x: Math.min(0, ...lowest.map((p) => p.x)), y: Math.max(0, ...lowest.map((p) => p.y)) + 256 }
     apply(
-      { kind: 'set-notes', notes: [...document.notes, { id, text: 'Note\nDouble-click to write.', x: place.x, y: place.y, width: 320 }] },
+      {
+        kind: 'set-notes',
+        notes: [...document.notes, { id, text: '**Note**\n\nDouble-click to write.', x: place.x, y: place.y, width: 320 }],
+      },
       { label: 'add note' },
     )
   }

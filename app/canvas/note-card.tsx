@@ -1,15 +1,15 @@
 'use client'
-/** A note on the canvas: text without ports (UX-36). The first line is its title. It never makes anything stale (UX-49). */
+/** A note on the canvas: text without ports (UX-36). **Bold**, *stress* and `code` are drawn. It never makes anything stale (UX-49). */
 import type { NodeProps } from '@xyflow/react'
 import { memo, useState } from 'react'
 import { useEditor, useStores } from './context'
+import { HelpText } from './node-notes'
 
 export const NoteCard = memo(function NoteCard({ id, selected }: NodeProps) {
   const { editor } = useStores()
   const note = useEditor((s) => s.document.notes.find((n) => `note:${n.id}` === id))
   const [draft, setDraft] = useState<string | null>(null)
   if (!note) return null
-  const [title = '', ...rest] = note.text.split('\n')
   const done = () => {
     const { document, apply } = editor.getState()
     if (draft !== null && draft !== note.text)
@@ -25,10 +25,7 @@ export const NoteCard = memo(function NoteCard({ id, selected }: NodeProps) {
   return (
     <aside className={selected ? 'notecard sel' : 'notecard'} onDoubleClick={() => setDraft(note.text)}>
       {draft === null ? (
-        <>
-          <b>{title}</b>
-          {rest.join('\n').trim() ? <p>{rest.join('\n').trim()}</p> : null}
-        </>
+        <HelpText text={note.text} />
       ) : (
         <textarea
           className="nodrag nopan nowheel"

@@ -47,9 +47,7 @@ export function PipelineSettings() {
             inputs.map((input, i) => (
               <div key={input.id} className="exposed">
                 <div className="row">
-                  <span className="muted text-12 ell">
-                    {titles[i]} · {input.title}
-                  </span>
+                  <span className="muted text-12 ell">{titles[i]}</span>
                   <IconButton
                     icon="close"
                     size="sm"
@@ -65,7 +63,7 @@ export function PipelineSettings() {
                     }
                   />
                 </div>
-                <Exposed node={input.node} param={input.param} />
+                <Exposed node={input.node} param={input.param} title={input.title} />
               </div>
             ))
           )}
@@ -111,7 +109,7 @@ export function PipelineSettings() {
 }
 
 /** One exposed param, edited in place with its own widget. */
-function Exposed({ node, param }: { node: string; param: string }) {
+function Exposed({ node, param, title }: { node: string; param: string; title: string }) {
   const { registry, editor } = useStores()
   const actions = useActions()
   const params = useEditor((s) => s.document.nodes[node]?.params)
@@ -146,9 +144,9 @@ function Exposed({ node, param }: { node: string; param: string }) {
       def
         ? fieldsOf(def.params)
             .filter((f) => f.name === param)
-            .map((f) => ({ ...f, advanced: false }))
+            .map((f) => ({ ...f, title, advanced: false }))
         : [],
-    [def, param],
+    [def, param, title],
   )
   if (!form || fields.length === 0) return <p className="err">This setting no longer exists.</p>
   return (

@@ -116,7 +116,7 @@ export function TopBar({
           ]}
         />
       </span>
-      <span className="split">
+      <span className={control.active ? 'split' : ''}>
         <Button icon="stop" disabled={!control.active || control.stopping} onClick={() => control.stop('keep')}>
           {control.stopping ? 'Stopping' : 'Stop'}
         </Button>

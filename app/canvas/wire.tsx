@@ -22,7 +22,7 @@ function Tube({ d, kind, core }: { d: string; kind: PortKind | null; core: numbe
     <>
       <path className="wire ice" d={d} />
       <path className="wire ice-in" d={d} />
-      {core > 0 ? <path className="wire core" d={d} strokeWidth={core} /> : null}
+      {core > 0 ? <path className="wire core" d={d} style={{ strokeWidth: core }} /> : null}
     </>
   )
 }

@@ -117,19 +117,23 @@ export function parseDate(text: string): string | null {
   return null
 }
 
-/** A figure with either grouping style: "1,234.50", "1.234,50", "1 234.5" → 1234.5. */
-export function parseAmount(text: string): number | null {
-  const t = text.replace(/[\s'_]/g, '')
-  if (!/^[+-]?[\d.,]+$/.test(t) || !/\d/.test(t)) return null
-  const decimal = Math.max(t.lastIndexOf('.'), t.lastIndexOf(','))
-  const mark = decimal < 0 ? '' : (t[decimal] as string)
-  const after = t.length - decimal - 1
-  const others = mark === '.' ? ',' : '.'
-  const grouping =
-    mark !== '' && after === 3 && (t.indexOf(mark) !== decimal || !t.includes(others)) && /^[+-]?[1-9]\d{0,2}(?:[.,]\d{3})+$/.test(t)
-  const plain = grouping || mark === '' ? t.replace(/[.,]/g, '') : `${t.slice(0, decimal).replace(/[.,]/g, '')}.${t.slice(decimal + 1)}`
-  const value = Number(plain)
-  return Number.isFinite(value) ? value : null
+/**
+ * A figure in either grouping style: "1,234.50", "1.234,50", "1 234.5" → 1234.5. Anything that only looks like one is left as text:
+ * versions (1.2.3), codes with leading zeros, numbers too long to be exact.
+ * @param dotGroups whether "1.000" is a thousand, as it is in money; elsewhere it is one
+ */
+export function parseAmount(text: string, dotGroups = false): number | null {
+  const m = /^([+-]?)(\d{1,3}(?:([ ',.])\d{3})(?:\3\d{3})*|\d+)(?:([.,])(\d+))?$/.exec(text)
+  if (!m) return null
+  const [, sign, figure = '', group, mark, decimals = ''] = m
+  if (group !== undefined && group === mark) return null
+  const grouped = figure.replace(/\D/g, '')
+  // One dot and three digits: a decimal point, unless it is money; "1.234.567" can only be groups.
+  const decimalDot = group === '.' && mark === undefined && !dotGroups && figure.split('.').length === 2
+  const whole = decimalDot ? (figure.split('.')[0] as string) : grouped
+  const rest = decimalDot ? (figure.split('.')[1] as string) : decimals
+  if ((whole.length > 1 && whole.startsWith('0')) || whole.length + rest.length > 15) return null
+  return Number(`${sign}${whole}.${rest || '0'}`)
 }
 
 /** "€1,000.00", "EUR 1000", "1.000,00 euros" → "1000 EUR"; null for a figure without currency. */
@@ -142,7 +146,7 @@ export function parseMoney(text: string): string | null {
   const after = (m[3] as string).trim().replace(/^(?:in|of) /, '')
   const currency = CURRENCIES[before] ?? CURRENCIES[after]
   if (!currency || (before && after && CURRENCIES[before] !== CURRENCIES[after])) return null
-  const amount = parseAmount((m[2] as string).trim())
+  const amount = parseAmount((m[2] as string).trim(), true)
   if (amount === null) return null
   const factor = scale === undefined ? 1 : { thousand: 1e3, k: 1e3, million: 1e6, m: 1e6, billion: 1e9 }[scale]
   return `${Math.round(amount * (factor ?? 1) * 100) / 100} ${currency}`

@@ -22,6 +22,9 @@ const TAIL = 4_000
 
 const iso = (date: Date | null): string | null => date?.toISOString() ?? null
 
+/** null unless somebody asked for something else than running on. */
+const wantedOf = (wanted: string | null): string | null => (wanted === 'run' ? null : wanted)
+
 /** What a page shows at once. `tail` events before the snapshot are then read again for what a snapshot does not hold: curves and logs. */
 export function fromSnapshot({ run, nodes, seq }: Snapshot, tail = TAIL): RunState {
   const states: Record<string, NodeRun> = {}
@@ -45,7 +48,7 @@ export function fromSnapshot({ run, nodes, seq }: Snapshot, tail = TAIL): RunSta
     seq: Math.max(0, seq - tail),
     settled: seq,
     status: run.status,
-    wanted: run.wanted,
+    wanted: wantedOf(run.wanted),
     nodes: states,
     startedAt: iso(run.startedAt),
     endedAt: iso(run.endedAt),

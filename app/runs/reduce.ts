@@ -52,6 +52,7 @@ export type RunState = {
   /** States up to this event came with a snapshot; older events, read for their curves and logs, do not move them again. */
   settled: number
   status: RunStatus
+  /** `pause`, `stop` or `cancel` while that was asked for and has not happened yet; null when nothing was. */
   wanted: string | null
   nodes: Readonly<Record<string, NodeRun>>
   startedAt: string | null
@@ -157,9 +158,10 @@ export function foldEvents(run: RunState, events: readonly RunEvent[]): RunState
     if (event.kind === 'run') {
       if (settled) continue
       next.status = event.data.status
-      next.wanted = event.data.wanted ?? next.wanted
+      if (event.data.wanted !== undefined) next.wanted = event.data.wanted === 'run' ? null : event.data.wanted
       if (event.data.status === 'running') next.startedAt ??= event.at
       next.endedAt = RUN_ENDED.has(event.data.status) ? event.at : null
+      if (next.endedAt !== null) next.wanted = null
     } else if (event.node !== null) {
       nodes[event.node] = foldNode(nodes[event.node] ?? emptyNodeRun, event, settled)
     }

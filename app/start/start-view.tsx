@@ -164,7 +164,7 @@ export function StartView({
           </button>
           <div className="drop" data-over={dropping || undefined}>
             <Icon name="download" />
-            <span>{dropping ? 'Drop it to open it' : 'or drop a .thaw.json, .jsonl, .csv or .txt file anywhere on this page'}</span>
+            <span>{dropping ? 'Drop it to open it' : 'or drop a pipeline or a data file anywhere'}</span>
           </div>
         </section>
       </main>

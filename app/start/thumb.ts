@@ -7,13 +7,16 @@ import type { Pipeline } from '../../nodes/_kit/graph'
 import { type Facts, inferGraph } from '../../nodes/_kit/infer'
 import type { PortKind } from '../../nodes/_kit/ports'
 
+/** `box` is the widest a node is drawn; more than four columns make it narrower. */
 export const THUMB = { width: 296, height: 132, box: 58, high: 30, pad: 12 } as const
+const COLUMN_GAP = 14
 const CELLS = 10
 
 export type ThumbBox = {
   id: string
   x: number
   y: number
+  width: number
   icon: string /** Cells of the strip, true = trainable; null: no model here. */
   cells: readonly boolean[] | null
 }
@@ -35,26 +38,46 @@ export function thumbCells(blocks: readonly number[]): boolean[] {
   return cells
 }
 
-/** Positions scaled into the picture. Nodes in one column or row of the canvas stay in one. */
-function place(document: Pipeline): Map<string, { x: number; y: number }> {
-  const ids = Object.keys(document.nodes)
-  const at = ids.map((id, i) => ({ id, ...(document.layout.nodes[id] ?? { x: i * 260, y: 0 }) }))
-  const range = (values: readonly number[]) => [Math.min(...values), Math.max(...values)] as const
-  const [x0, x1] = range(at.map((node) => node.x))
-  const [y0, y1] = range(at.map((node) => node.y))
-  const { width, height, box, high, pad } = THUMB
-  const scale = (value: number, low: number, top: number, room: number) =>
-    top > low ? pad + ((value - low) / (top - low)) * room : pad + room / 2
-  return new Map(
-    at.map(({ id, x, y }) => [
-      id,
-      { x: Math.round(scale(x, x0, x1, width - 2 * pad - box)), y: Math.round(scale(y, y0, y1, height - 2 * pad - high)) },
-    ]),
+/**
+ * Nodes in the order of their columns and rows on the canvas. Columns are evenly apart, not to scale: a picture of 296 px must show who
+ * comes after whom, and boxes to scale would lie on each other. Within a column the rows keep their order and share the height.
+ */
+function place(document: Pipeline): { places: Map<string, { x: number; y: number }>; box: number } {
+  const at = Object.keys(document.nodes).map((id, i) => ({ id, ...(document.layout.nodes[id] ?? { x: i * 260, y: 0 }) }))
+  const near = (values: readonly number[], apart: number) => {
+    const groups: number[] = []
+    for (const value of [...values].sort((a, b) => a - b))
+      if (groups.length === 0 || value - (groups.at(-1) ?? 0) > apart) groups.push(value)
+    return groups
+  }
+  // Half a node's width apart is another column.
+  const columns = near(
+    at.map((node) => node.x),
+    112,
   )
+  const { width, height, high, pad } = THUMB
+  const box = Math.min(THUMB.box, Math.floor((width - 2 * pad - (columns.length - 1) * COLUMN_GAP) / Math.max(1, columns.length)))
+  const room = { x: width - 2 * pad - box, y: height - 2 * pad - high }
+  const [top, bottom] = [Math.min(...at.map((node) => node.y)), Math.max(...at.map((node) => node.y))]
+  const places = new Map<string, { x: number; y: number }>()
+  columns.forEach((left, c) => {
+    const rows = at.filter((node) => node.x >= left && node.x < (columns[c + 1] ?? Number.POSITIVE_INFINITY)).sort((a, b) => a.y - b.y)
+    const x = pad + (columns.length > 1 ? (c / (columns.length - 1)) * room.x : room.x / 2)
+    const wanted = rows.map((node) => pad + (bottom > top ? ((node.y - top) / (bottom - top)) * room.y : room.y / 2))
+    // Push apart downwards, then back up from the lower edge.
+    const gap = Math.min(high + 6, rows.length > 1 ? room.y / (rows.length - 1) : room.y)
+    for (let r = 1; r < wanted.length; r++) wanted[r] = Math.max(wanted[r] ?? 0, (wanted[r - 1] ?? 0) + gap)
+    for (let r = wanted.length - 1, limit = pad + room.y; r >= 0; r--, limit = (wanted[r + 1] ?? 0) - gap)
+      wanted[r] = Math.min(wanted[r] ?? 0, limit)
+    rows.forEach((node, r) => {
+      places.set(node.id, { x: Math.round(x), y: Math.round(wanted[r] ?? pad) })
+    })
+  })
+  return { places, box }
 }
 
 export function thumbOf(document: Pipeline, registry: Registry, facts: Facts = {}): { boxes: ThumbBox[]; wires: ThumbWire[] } {
-  const places = place(document)
+  const { places, box } = place(document)
   const { nodes } = inferGraph(document, registry, facts)
   const modelOf = (id: string) => {
     const outputs = Object.values(nodes[id]?.outputs ?? {})
@@ -76,6 +99,7 @@ export function thumbOf(document: Pipeline, registry: Registry, facts: Facts = {
       id,
       x,
       y,
+      width: box,
       icon: def?.icon ?? 'question',
       cells: carries ? (model ? thumbCells(blocks) : new Array<boolean>(CELLS).fill(false)) : null,
     }
@@ -86,7 +110,7 @@ export function thumbOf(document: Pipeline, registry: Registry, facts: Facts = {
     const def = registry[document.nodes[edge.from.node]?.type ?? '']
     const kind = (def?.outputs as Record<string, PortDef> | undefined)?.[edge.from.port]?.kind
     if (!from || !to || !kind) return []
-    const [x1, y1, x2, y2] = [from.x + THUMB.box, from.y + THUMB.high / 2, to.x, to.y + THUMB.high / 2]
+    const [x1, y1, x2, y2] = [from.x + box, from.y + THUMB.high / 2, to.x, to.y + THUMB.high / 2]
     const bend = Math.max(14, (x2 - x1) / 2)
     return [
       {

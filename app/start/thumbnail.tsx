@@ -39,20 +39,21 @@ export default function Thumbnail({ document, facts: given, label }: { document:
   )
 }
 
-const CELL = 4.2
-function Box({ box: { x, y, icon, cells } }: { box: ThumbBox }) {
+function Box({ box: { x, y, width, icon, cells } }: { box: ThumbBox }) {
+  const pitch = (width - 9) / (cells?.length ?? 1)
+  const line = Math.max(6, width - 37)
   const shape = ICONS[icon in ICONS ? (icon as IconName) : 'question']
   return (
     <g transform={`translate(${x} ${y})`}>
-      <rect x={0.5} y={0.5} width={THUMB.box - 1} height={THUMB.high - 1} rx={5} fill="var(--surface)" stroke="var(--line-strong)" />
+      <rect x={0.5} y={0.5} width={width - 1} height={THUMB.high - 1} rx={5} fill="var(--surface)" stroke="var(--line-strong)" />
       {cells ? (
         cells.map((open, i) => (
           <rect
             // biome-ignore lint/suspicious/noArrayIndexKey: a cell is its place in the model
             key={i}
-            x={5 + i * (CELL + 0.7)}
+            x={5 + i * pitch}
             y={open ? 10 : 12.5}
-            width={CELL}
+            width={pitch - 0.7}
             height={open ? 10.5 : 7}
             rx={0.8}
             fill={open ? 'var(--thaw-fill)' : 'var(--ice-fill)'}
@@ -65,8 +66,8 @@ function Box({ box: { x, y, icon, cells } }: { box: ThumbBox }) {
           <g transform="translate(9 8) scale(.875)" color="var(--ink-2)">
             <path d={shape} fill="none" stroke="currentColor" strokeWidth={1.5} strokeLinecap="round" strokeLinejoin="round" />
           </g>
-          <rect x={28} y={10} width={21} height={3} rx={1.5} fill="var(--line-strong)" />
-          <rect x={28} y={17} width={15} height={3} rx={1.5} fill="var(--active)" />
+          <rect x={28} y={10} width={line} height={3} rx={1.5} fill="var(--line-strong)" />
+          <rect x={28} y={17} width={line * 0.7} height={3} rx={1.5} fill="var(--active)" />
         </>
       )}
     </g>

@@ -1,0 +1,308 @@
+'use client'
+import { type ReactNode, useState } from 'react'
+import type { Metrics } from '../../nodes/_kit/ports'
+import { Button } from '../ui/button'
+import { Icon } from '../ui/icon'
+import { LayerStrip } from '../ui/layer-strip'
+import { Empty } from '../ui/notice'
+import { PortMark } from '../ui/port-mark'
+import { State } from '../ui/state'
+import { bytes, count, delta, figure, middle, plural, short } from '../ui/words'
+import { Interval } from './interval'
+import { downloadHref } from './links'
+import type { NodeRun, RunState } from './reduce'
+import { RowsSheet } from './rows-sheet'
+import { gainOf, metricsIn, type Score, scoresOf } from './scores'
+import type { NodeInfo } from './show'
+
+type Scored = { info: NodeInfo; metrics: Metrics; hasRows: boolean }
+
+/** Validations of a run in the order they ran: nodes whose metrics have scores of answers or losses. */
+export function scoredNodes(run: RunState, nodes: readonly NodeInfo[]): Scored[] {
+  return nodes.flatMap((info) => {
+    const outputs = run.nodes[info.id]?.outputs ?? null
+    const metrics = metricsIn(outputs)
+    // A train node has metrics too; its losses belong to the curves.
+    return metrics && !info.type.startsWith('train') && scoresOf(metrics).length > 0
+      ? [{ info, metrics, hasRows: outputs !== null && 'rows' in outputs }]
+      : []
+  })
+}
+
+export function OutputsTab({
+  run,
+  nodes,
+  onSelect,
+}: {
+  run: RunState
+  nodes: readonly NodeInfo[]
+  onSelect?: ((id: string) => void) | undefined
+}) {
+  const [rows, setRows] = useState<string | null>(null)
+  const scored = scoredNodes(run, nodes)
+  const files = nodes.flatMap((info) => filesOf(run.nodes[info.id]).map((file) => ({ ...file, info })))
+  const rest = nodes.filter((info) => run.nodes[info.id]?.outputs && !files.some((file) => file.info.id === info.id))
+  if (scored.length === 0 && files.length === 0 && rest.length === 0) {
+    return (
+      <Empty icon="export" title="No outputs yet">
+        Scores, rows and files appear here as nodes finish.
+      </Empty>
+    )
+  }
+  return (
+    <div className="outputs">
+      {scored.length > 0 ? <ScoreCard scored={scored} onRows={setRows} /> : null}
+      {files.length > 0 ? (
+        <section className="card" aria-labelledby="out-files">
+          <h3 className="ph" id="out-files">
+            Files
+          </h3>
+          {files.map(({ info, port, name, size, parts }) => (
+            <div key={`${info.id}.${port}`} className="outrow">
+              <PortMark kind="file" />
+              <span className="min-w-0 flex-1">
+                <b className="ell block" title={name}>
+                  {middle(name, 40)}
+                </b>
+                <span className="muted text-12">
+                  {info.title} · {plural(parts.length, 'file')}, {bytes(size)}
+                </span>
+              </span>
+              <Button size="sm" asChild>
+                <a href={downloadHref(run.id, info.id, port)} download>
+                  <Icon name="download" />
+                  Download
+                </a>
+              </Button>
+              <ul className="parts">
+                {parts.map((part) => (
+                  <li key={part.path} className="row text-12">
+                    <span className="mono ell">{part.path}</span>
+                    <span className="muted num ml-auto">{bytes(part.size)}</span>
+                  </li>
+                ))}
+              </ul>
+            </div>
+          ))}
+        </section>
+      ) : null}
+      {rest.length > 0 ? (
+        <section className="card" aria-labelledby="out-rest">
+          <h3 className="ph" id="out-rest">
+            Data and models
+          </h3>
+          {rest.map((info) => (
+            <OutputRow key={info.id} run={run} info={info} onSelect={onSelect} />
+          ))}
+        </section>
+      ) : null}
+      {rows !== null ? (
+        <RowsSheet run={run.id} number={null} scored={scored} node={rows} onNode={setRows} onClose={() => setRows(null)} />
+      ) : null}
+    </div>
+  )
+}
+
+/**
+ * Scores of all validations side by side, before and after training (SCI-4): the held-out rows and the wordings that never occur in training
+ * stand beside each other, so that nobody takes a memorised layout for understanding.
+ */
+export function ScoreCard({ scored, onRows }: { scored: readonly Scored[]; onRows: (node: string) => void }) {
+  const [all, setAll] = useState(false)
+  const columns = scored.map((entry) => ({ ...entry, scores: scoresOf(entry.metrics), gain: gainOf(entry.metrics) }))
+  const names = [...new Map(columns.flatMap((column) => column.scores.map((score) => [score.name, score] as const))).values()]
+  const shown = all
+    ? names
+    : names
+        .filter((score) => score.name === 'exact_match' || score.field !== null || score.name === 'eval_loss' || score.name === 'token_f1')
+        .slice(0, 10)
+  return (
+    <section className="card" aria-labelledby="out-scores">
+      <div className="ph">
+        <h3 id="out-scores">Scores</h3>
+        <span className="muted text-12">after training, and before it</span>
+        {names.length > shown.length || all ? (
+          <Button size="sm" variant="ghost" className="ml-auto" onClick={() => setAll(!all)} aria-expanded={all}>
+            {all ? 'Fewer' : `All ${names.length}`}
+          </Button>
+        ) : null}
+      </div>
+      <div className="overflow-x-auto">
+        <table className="tbl scores">
+          <thead>
+            <tr>
+              <th scope="col">
+                <span className="vh">Score</span>
+              </th>
+              {columns.map(({ info, metrics, hasRows }) => (
+                <th key={info.id} scope="colgroup" colSpan={4}>
+                  <span className="row">
+                    <span className="text-ink">{info.title}</span>
+                    {metrics.rows === undefined ? null : <span>{plural(metrics.rows, 'row')}</span>}
+                    {hasRows ? (
+                      <Button size="sm" variant="ghost" icon="table" onClick={() => onRows(info.id)}>
+                        Rows<span className="vh"> of {info.title}</span>
+                      </Button>
+                    ) : null}
+                  </span>
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {shown.map((score) => (
+              <tr key={score.name} className={score.name === 'exact_match' ? 'main' : undefined}>
+                <th scope="row">{score.field === null ? score.title : <code className="pl-3">{score.title}</code>}</th>
+                {columns.map(({ info, scores, gain }) => (
+                  <ScoreCells
+                    key={info.id}
+                    score={scores.find((other) => other.name === score.name)}
+                    gain={score.name === 'exact_match' ? gain : null}
+                  />
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </section>
+  )
+}
+
+const shown = (score: Score, value: number | null) =>
+  value === null ? '–' : score.better === 'lower' || value > 1 ? figure(value) : value.toFixed(2)
+
+function ScoreCells({ score, gain }: { score: Score | undefined; gain: ReturnType<typeof gainOf> }) {
+  if (!score) {
+    return (
+      <td colSpan={4} className="muted r">
+        –
+      </td>
+    )
+  }
+  const change = score.after !== null && score.before !== null ? score.after - score.before : null
+  const better = change !== null && (score.better === 'higher' ? change > 0 : change < 0)
+  return (
+    <>
+      <td className="r val">
+        <b>{shown(score, score.after)}</b>
+      </td>
+      <td className="int">
+        {score.interval ? (
+          <span className="row" title={`95 % interval ${score.interval[0].toFixed(2)} to ${score.interval[1].toFixed(2)}`}>
+            <Interval score={score} />
+            <span className="muted num">
+              {score.interval[0].toFixed(2)}–{score.interval[1].toFixed(2)}
+            </span>
+          </span>
+        ) : null}
+      </td>
+      <td className="r muted">
+        <span className="vh">before </span>
+        {shown(score, score.before)}
+      </td>
+      <td className="r chg">
+        {gain ? (
+          gain.seen ? (
+            <span
+              className={gain.mean > 0 ? 'text-ok' : 'text-bad'}
+              title={`95 % interval over the same rows: ${delta(gain.low)} to ${delta(gain.high)}`}
+            >
+              {delta(gain.mean)}
+            </span>
+          ) : (
+            <span className="muted">no difference seen</span>
+          )
+        ) : change === null ? null : (
+          <span className={better ? 'text-ok' : change === 0 ? 'muted' : 'text-bad'}>{delta(change)}</span>
+        )}
+      </td>
+    </>
+  )
+}
+
+type FileOut = { port: string; name: string; size: number; parts: readonly { path: string; size: number }[] }
+
+function filesOf(node: NodeRun | undefined): FileOut[] {
+  return Object.entries(node?.outputs ?? {}).flatMap(([port, value]) => {
+    if (value === null || typeof value !== 'object' || !('manifest' in value) || !('files' in value)) return []
+    const { name, bytes: size, files } = value as unknown as { name: string; bytes: number; files: { path: string; size: number }[] }
+    return [{ port, name, size, parts: files }]
+  })
+}
+
+/** One line about what a node gave: rows of a dataset, blocks of a model, a plan. */
+function OutputRow({ run, info, onSelect }: { run: RunState; info: NodeInfo; onSelect?: ((id: string) => void) | undefined }) {
+  const node = run.nodes[info.id]
+  const outputs = Object.entries(node?.outputs ?? {})
+  const lines = outputs.flatMap(([port, value]): { key: string; mark: ReactNode; text: ReactNode; href?: string }[] => {
+    if (value === null || typeof value !== 'object') return []
+    if ('base' in value) {
+      const { base, parameters, trainable } = value as {
+        base: { name: string }
+        parameters: number
+        blocks: number
+        trainable: { blocks: number[]; parameters: number } | null
+      }
+      return [
+        {
+          key: port,
+          mark: <PortMark kind="model" size={9} />,
+          text: (
+            <>
+              {base.name}, {short(parameters)} parameters{trainable ? `, ${short(trainable.parameters)} trainable` : ''}
+              {trainable ? (
+                <span className="ml-3 inline-block w-40 align-middle">
+                  <LayerStrip model={{ blocks: trainable.blocks }} />
+                </span>
+              ) : null}
+            </>
+          ),
+        },
+      ]
+    }
+    if ('rows' in value && 'artifact' in value) {
+      const { rows, name } = value as unknown as { rows: number; name: string }
+      return rows === 0
+        ? []
+        : [
+            {
+              key: port,
+              mark: <PortMark kind="dataset" size={9} />,
+              text: `${outputs.length > 1 ? `${port}: ` : ''}${count(rows)} rows of ${name}`,
+              href: downloadHref(run.id, info.id, port),
+            },
+          ]
+    }
+    return []
+  })
+  if (lines.length === 0) return null
+  return (
+    <div className="outrow">
+      <Icon name={info.icon} className="text-ink-2" />
+      <span className="w-40 flex-none">
+        {onSelect ? (
+          <button type="button" className="link ell max-w-full" onClick={() => onSelect(info.id)}>
+            {info.title}
+          </button>
+        ) : (
+          info.title
+        )}
+      </span>
+      <span className="grid min-w-0 flex-1 gap-1 text-12">
+        {lines.map(({ key, mark, text, href }) => (
+          <span key={key} className="row">
+            {mark}
+            <span className="ell">{text}</span>
+            {href ? (
+              <a className="link text-ink-3" href={href} download>
+                Download<span className="vh"> {key}</span>
+              </a>
+            ) : null}
+          </span>
+        ))}
+      </span>
+      {node?.status === 'reused' ? <State state="reused" /> : null}
+    </div>
+  )
+}

@@ -1,0 +1,141 @@
+'use client'
+import dynamic from 'next/dynamic'
+import { useEffect, useState } from 'react'
+import { faultOf } from '../fault'
+import { IconButton } from '../ui/button'
+import { Empty, Notice } from '../ui/notice'
+import { TabPanel, Tabs } from '../ui/tabs'
+import { useRunActions } from './actions'
+import { CURVE_DEFAULTS, CurveControls, type CurveSettings, CurvesTab, curveNodes } from './curves-tab'
+import { RunTable } from './history-tab'
+import { ProgressTab } from './progress-tab'
+import { runWords } from './show'
+import { useRunView } from './use-run-view'
+
+// Behind their tabs until somebody looks (UX-141).
+const LogTab = dynamic(() => import('./log-tab').then((m) => m.LogTab), { ssr: false })
+const OutputsTab = dynamic(() => import('./outputs-tab').then((m) => m.OutputsTab), { ssr: false })
+
+export const RUN_TABS = ['progress', 'curves', 'log', 'outputs', 'history'] as const
+export type RunTab = (typeof RUN_TABS)[number]
+const TITLES: Record<RunTab, string> = { progress: 'Progress', curves: 'Curves', log: 'Log', outputs: 'Outputs', history: 'History' }
+
+/** Folds and choices belong to the viewer, never to the graph (UX-15). */
+function useKept<T>(key: string, initial: T, read: (stored: unknown) => T): [T, (next: T) => void] {
+  const [value, setValue] = useState(initial)
+  // biome-ignore lint/correctness/useExhaustiveDependencies: read once, after the first paint, which the server has drawn without it
+  useEffect(() => {
+    try {
+      const stored = localStorage.getItem(key)
+      if (stored !== null) setValue(read(JSON.parse(stored)))
+    } catch {
+      // What was stored is not ours or storage is off: the default stands.
+    }
+  }, [key])
+  return [
+    value,
+    (next) => {
+      setValue(next)
+      try {
+        localStorage.setItem(key, JSON.stringify(next))
+      } catch {
+        // Then it lasts as long as the page.
+      }
+    },
+  ]
+}
+
+export type RunPanelProps = {
+  pipelineId: string
+  /** The run that is shown; it must be followed by `useLiveRun` somewhere on the page. */
+  runId: string | null
+  folded: boolean
+  onFold: () => void
+  /** What stands in the bar while there is no run to speak of: the plan in one line. */
+  summary?: string | null
+  /** A node was chosen in the panel. */
+  onSelect?: ((node: string) => void) | undefined
+  /** Another run of this pipeline was chosen in History, or a resumed one began. */
+  onShow?: ((run: string) => void) | undefined
+}
+
+/** The panel below the canvas (UX-13). It fills what it is given; folded, only its bar is left. */
+export function RunPanel({ pipelineId, runId, folded, onFold, summary, onSelect, onShow }: RunPanelProps) {
+  const [tab, setTab] = useKept<RunTab>('thaw.run-tab', 'progress', (stored) =>
+    (RUN_TABS as readonly unknown[]).includes(stored) ? (stored as RunTab) : 'progress',
+  )
+  const [settings, setSettings] = useKept<CurveSettings>('thaw.curves', CURVE_DEFAULTS, (stored) => ({
+    ...CURVE_DEFAULTS,
+    ...(stored as Partial<CurveSettings>),
+    node: null,
+  }))
+  const { view, error } = useRunView(runId)
+  const actions = useRunActions(runId, onShow)
+  const problem = error ? faultOf(error) : null
+  const none = runId === null
+  const problems = view ? Object.values(view.run.nodes).filter((node) => node.status === 'failed').length : 0
+  const empty = problem ? (
+    <Notice tone="error" title="The run could not be read" className="m-4">
+      {problem.message} {problem.fix}
+    </Notice>
+  ) : none ? (
+    <Empty icon="play" title="Nothing has run yet">
+      Press Run. Progress, curves, log and outputs appear here.
+    </Empty>
+  ) : (
+    <p className="late muted p-4">Reading the run</p>
+  )
+  return (
+    <Tabs
+      slim
+      label="Run panel"
+      className="run-panel"
+      items={RUN_TABS.map((value) => ({ value, label: TITLES[value], ...(value === 'progress' && problems > 0 && { count: problems }) }))}
+      value={tab}
+      onValueChange={(next) => {
+        setTab(next)
+        if (folded) onFold()
+      }}
+      right={
+        <div className="row ml-auto gap-3 text-12">
+          {!folded && tab === 'curves' && view && curveNodes(view.run, view.nodes).length > 0 ? (
+            <CurveControls {...view} settings={settings} onChange={setSettings} />
+          ) : null}
+          {folded || tab !== 'curves' ? (
+            <span className="muted ell">
+              {view && view.run.status !== 'succeeded'
+                ? `run ${view.snapshot.run.number} · ${runWords(view.run, view.nodes)}`
+                : (summary ?? (view ? `run ${view.snapshot.run.number} · ${runWords(view.run, view.nodes)}` : ''))}
+            </span>
+          ) : null}
+          <IconButton
+            icon={folded ? 'up' : 'down'}
+            label={folded ? 'Open the run panel' : 'Fold the run panel'}
+            size="sm"
+            tip={false}
+            aria-expanded={!folded}
+            onClick={onFold}
+          />
+        </div>
+      }
+    >
+      {folded ? null : (
+        <>
+          <TabPanel value="progress">
+            {view ? (
+              <ProgressTab run={view.run} nodes={view.nodes} number={view.snapshot.run.number} actions={actions} onSelect={onSelect} />
+            ) : (
+              empty
+            )}
+          </TabPanel>
+          <TabPanel value="curves">{view ? <CurvesTab run={view.run} nodes={view.nodes} settings={settings} /> : empty}</TabPanel>
+          <TabPanel value="log">{view ? <LogTab run={view.run} nodes={view.nodes} /> : empty}</TabPanel>
+          <TabPanel value="outputs">{view ? <OutputsTab run={view.run} nodes={view.nodes} onSelect={onSelect} /> : empty}</TabPanel>
+          <TabPanel value="history">
+            <RunTable pipelineId={pipelineId} shown={runId} onShow={onShow} />
+          </TabPanel>
+        </>
+      )}
+    </Tabs>
+  )
+}

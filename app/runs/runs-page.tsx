@@ -1,0 +1,27 @@
+'use client'
+import Link from 'next/link'
+import { Mark } from '../ui/icon'
+import { ThemeSwitch } from '../ui/theme'
+import { RunTable } from './history-tab'
+
+/** All runs of this installation, newest first. */
+export function RunsPage() {
+  return (
+    <div className="page">
+      <header className="topbar">
+        <Link href="/" className="home" aria-label="Home">
+          <Mark />
+        </Link>
+        <h1 className="font-semibold">Runs</h1>
+        <span className="ml-auto">
+          <ThemeSwitch />
+        </span>
+      </header>
+      <main className="mx-auto w-full max-w-[1240px] p-5">
+        <div className="card overflow-x-auto">
+          <RunTable />
+        </div>
+      </main>
+    </div>
+  )
+}

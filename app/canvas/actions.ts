@@ -26,12 +26,17 @@ export function createActions({ registry, editor, derived, view }: Editor) {
 
   let problemAt = -1
 
-  /** Puts the canvas's focus on a node, once it is drawn. */
+  /** Puts the canvas's focus on a node. One out of view is not in the page until it was brought in, so this waits for it. */
   function focusNode(id: string | undefined) {
-    view.getState().set({ focused: id ?? null })
-    if (id !== undefined)
-      requestAnimationFrame(() => document.querySelector<HTMLElement>(`[data-node="${CSS.escape(id)}"]`)?.focus({ preventScroll: true }))
-    else document.querySelector<HTMLElement>('[data-canvas]')?.focus({ preventScroll: true })
+    view.getState().set({ focused: id ?? null, ...(id !== undefined && { reveal: id }) })
+    if (id === undefined) return document.querySelector<HTMLElement>('[data-canvas]')?.focus({ preventScroll: true })
+    let frames = 60
+    const seek = () => {
+      const card = document.querySelector<HTMLElement>(`[data-node="${CSS.escape(id)}"]`)
+      if (card) card.focus({ preventScroll: true })
+      else if (frames-- > 0 && view.getState().focused === id) requestAnimationFrame(seek)
+    }
+    requestAnimationFrame(seek)
   }
 
   function commit(built: Built | null, options: { select?: boolean; gesture?: string; undoToast?: boolean } = {}): boolean {
@@ -212,6 +217,7 @@ export function createActions({ registry, editor, derived, view }: Editor) {
         view.getState().set({
           tab: 'settings',
           focused: problem.node,
+          reveal: problem.node,
           large: null,
           goTo: {
             node: problem.node,

@@ -18,7 +18,7 @@ import {
   ReactFlow,
   useReactFlow,
 } from '@xyflow/react'
-import { type DragEvent, type MouseEvent, memo, useCallback, useMemo, useRef, useState } from 'react'
+import { type DragEvent, type MouseEvent, memo, type RefObject, useCallback, useEffect, useMemo, useRef, useState } from 'react'
 import { useShallow } from 'zustand/react/shallow'
 import { connectionVerdict } from '../../nodes/_kit/connect'
 import { defOf, titleOf } from '../../nodes/_kit/wires'
@@ -28,7 +28,7 @@ import { CanvasControls } from './canvas-controls'
 import { useDerived, useEditor, useStores, useView } from './context'
 import { edgeKey, type Point } from './editor-state'
 import { EmptyCanvas } from './empty-canvas'
-import { portsOf, type Side } from './graph-queries'
+import { placeOf, portsOf, type Side } from './graph-queries'
 import { NodeCard } from './node-card'
 import { NoteCard } from './note-card'
 import { PALETTE_MIME } from './palette'
@@ -54,6 +54,8 @@ export const Canvas = memo(function Canvas({ label }: { label: string }) {
   const { edges, onEdgesChange } = useFlowEdges()
   const connecting = useView((s) => s.connecting !== null)
   const overWire = useRef<string | null>(null)
+  // A blank canvas must not jump when its first node arrives.
+  const [wasFilled] = useState(() => Object.keys(editor.getState().document.nodes).length > 0)
 
   const inFrame = useCallback((client: Point): Point => {
     const box = frame.current?.getBoundingClientRect()
@@ -213,7 +215,7 @@ export const Canvas = memo(function Canvas({ label }: { label: string }) {
         snapGrid={SNAP}
         minZoom={0.1}
         maxZoom={2}
-        fitView
+        fitView={wasFilled}
         fitViewOptions={FIRST_FIT}
         onlyRenderVisibleElements
         selectionOnDrag
@@ -231,11 +233,12 @@ export const Canvas = memo(function Canvas({ label }: { label: string }) {
         onPaneContextMenu={(event) => event.preventDefault()}
         aria-label={label}
       >
-        <Background id="dots" variant={BackgroundVariant.Dots} gap={16} size={1.6} color="var(--dot)" />
+        <Background id="dots" variant={BackgroundVariant.Dots} gap={16} size={2} color="var(--dot)" />
         {nodes.length >= MINIMAP_FROM ? (
           <MiniMap pannable zoomable ariaLabel="Overview of the canvas" nodeBorderRadius={4} className="minimap" />
         ) : null}
       </ReactFlow>
+      <Reveal frame={frame} />
       <CanvasControls />
       <EmptyCanvas />
       <QuickAddList />
@@ -244,6 +247,31 @@ export const Canvas = memo(function Canvas({ label }: { label: string }) {
     </div>
   )
 })
+
+/** Brings a node into view when something asks for it: a node just added, walked to, or named by a problem. Leaves the view alone otherwise. */
+function Reveal({ frame }: { frame: RefObject<HTMLDivElement | null> }) {
+  const { editor, view } = useStores()
+  const flow = useReactFlow()
+  const id = useView((s) => s.reveal)
+  useEffect(() => {
+    if (id === null) return
+    view.getState().set({ reveal: null })
+    const box = frame.current?.getBoundingClientRect()
+    if (!box || !editor.getState().document.nodes[id]) return
+    const place = placeOf(editor.getState().document, id)
+    const { width = 224, height = 180 } = flow.getNode(id)?.measured ?? {}
+    const { x, y, zoom } = flow.getViewport()
+    const [left, top] = [place.x * zoom + x, place.y * zoom + y]
+    const [right, bottom] = [left + width * zoom, top + height * zoom]
+    // As little as needed, with room for a port and a ring.
+    const shift = (low: number, high: number, size: number) =>
+      low < 24 ? 24 - low : high > size - 24 ? Math.max(24 - low, size - 24 - high) : 0
+    const [dx, dy] = [shift(left, right, box.width), shift(top, bottom, box.height)]
+    if (dx !== 0 || dy !== 0)
+      void flow.setViewport({ x: x + dx, y: y + dy, zoom }, { duration: matchMedia('(prefers-reduced-motion: reduce)').matches ? 0 : 200 })
+  }, [id, editor, flow, frame, view])
+  return null
+}
 
 /** "model → needs model", near the pointer while a wire is drawn (UX-25). */
 function ConnectHint() {

@@ -389,7 +389,8 @@ function useFolds() {
     now.current[side] = inPixels
     const isFolded = inPixels <= FOLDED[side] + 1
     setFolded((old) => (old[side] === isFolded ? old : { ...old, [side]: isFolded }))
-    document.documentElement.style.setProperty(`--toast-${side}`, `${Math.round(inPixels)}px`)
+    // Above the zoom controls, which lie above the run panel (UX-17).
+    document.documentElement.style.setProperty(`--toast-${side}`, `${Math.round(inPixels) + (side === 'bottom' ? 46 : 0)}px`)
   }, [])
   const fold = useMemo<Fold>(() => {
     const flip = (panel: typeof left, open: number) => {

@@ -183,24 +183,28 @@ function NodeSettings({ id }: { id: string }) {
   )
   if (!def || !form) return null
   // What belongs to no field stands above the form; a freeze shows its own beside the grid.
-  const general = problems.filter((p) => p.param === undefined && !(def.params.shape.blocks && p.code === 'node'))
+  const general = problems.filter(
+    (p) => p.param === undefined && p.code !== 'unused-output' && !(def.params.shape.blocks && p.code === 'node'),
+  )
   return (
     <FormProvider value={form}>
-      {disabled ? <p className="help framed">Disabled: it does not run, and wires pass through where they fit.</p> : null}
-      {general.map((problem) => (
-        <p key={`${problem.code} ${problem.message}`} className={problem.severity === 'error' ? 'err' : 'help warned'}>
-          <Icon name={problem.severity === 'error' ? 'error' : 'warn'} size={14} />
-          <span>
-            {problem.message}
-            {problem.fix ? (
-              <button type="button" className="btn sm fix" onClick={() => problem.fix && actions.fix(problem.fix)}>
-                {problem.fix.label}
-              </button>
-            ) : null}
-          </span>
-        </p>
-      ))}
-      <ParamForm fields={fieldsOf(def.params)} goTo={goTo?.param !== undefined ? { param: goTo.param, at: goTo.at } : undefined} />
+      <div className="form">
+        {disabled ? <p className="help framed">Disabled: it does not run, and wires pass through where they fit.</p> : null}
+        {general.map((problem) => (
+          <p key={`${problem.code} ${problem.message}`} className={problem.severity === 'error' ? 'err' : 'help warned'}>
+            <Icon name={problem.severity === 'error' ? 'error' : 'warn'} size={14} />
+            <span>
+              {problem.message}
+              {problem.fix ? (
+                <button type="button" className="btn sm fix" onClick={() => problem.fix && actions.fix(problem.fix)}>
+                  {problem.fix.label}
+                </button>
+              ) : null}
+            </span>
+          </p>
+        ))}
+        <ParamForm fields={fieldsOf(def.params)} goTo={goTo?.param !== undefined ? { param: goTo.param, at: goTo.at } : undefined} />
+      </div>
     </FormProvider>
   )
 }

@@ -18,7 +18,7 @@ import { useNodeRun } from '../runs/store'
 import { IconButton } from '../ui/button'
 import { Icon } from '../ui/icon'
 import { LayerStrip } from '../ui/layer-strip'
-import { State } from '../ui/state'
+import { STATES, State } from '../ui/state'
 import { Bar } from '../ui/tag'
 import { about, bytes, count, figure } from '../ui/words'
 import { type CardState, cardState } from './card-state'
@@ -50,13 +50,16 @@ export const NodeCard = memo(function NodeCard({ id, selected }: NodeProps) {
   const title = given ?? def?.title ?? node.type
   const placeholder = !def || (inferred !== undefined && inferred.def === null)
   const state = cardState({ placeholder, disabled: node.disabled === true, type: node.type, run, stale })
+  const { word } = STATES[state.name]
+  // "Done 12 s": the state itself, then what the card adds to it.
+  const said = state.words === word || state.border === 'is-placeholder' ? state.words : `${word} ${state.words}`
   const classes = ['node', state.border, selected && 'sel', dim && 'dim', far && 'far'].filter(Boolean).join(' ')
   return (
     // biome-ignore lint/a11y/useSemanticElements: a card is a named group of controls, not a form's fieldset
     <div
       className={classes}
       role="group"
-      aria-label={`${title}, ${state.words}${errors > 0 ? `, ${errors} ${errors === 1 ? 'problem' : 'problems'}` : ''}`}
+      aria-label={`${title}, ${said}${errors > 0 ? `, ${errors} ${errors === 1 ? 'problem' : 'problems'}` : ''}`}
       aria-roledescription="node"
       tabIndex={tabStop ? 0 : -1}
       data-node={id}

@@ -13,7 +13,7 @@ import { kindAt, portsOf } from './graph-queries'
 import { matches } from './search'
 import type { QuickAdd } from './stores'
 
-const WIDTH = 272
+const WIDTH = 296
 const HEIGHT = 336
 const USED = 'thaw:used-nodes'
 

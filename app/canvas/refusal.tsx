@@ -8,6 +8,9 @@ import { useStores, useView } from './context'
 /** Three seconds to read a reason; longer where there is a button to reach. */
 const SHOWN_MS = { reason: 3_000, fix: 8_000 }
 
+/** As wide as the style sheet lets it become. */
+const BUBBLE = 320
+
 export function RefusalBubble() {
   const { view } = useStores()
   const actions = useActions()
@@ -20,11 +23,12 @@ export function RefusalBubble() {
   }, [refusal, held, view])
   if (!refusal) return null
   const { fix } = refusal
+  const width = document.querySelector('[data-canvas]')?.clientWidth ?? 1000
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: hovering only keeps it open
     <div
       className="pop bubble"
-      style={{ left: Math.max(8, refusal.at.x + 14), top: Math.max(8, refusal.at.y - 18) }}
+      style={{ left: Math.max(8, Math.min(refusal.at.x + 14, width - BUBBLE - 8)), top: Math.max(8, refusal.at.y + 14) }}
       onPointerEnter={() => setHeld(true)}
       onPointerLeave={() => setHeld(false)}
       onFocus={() => setHeld(true)}

@@ -89,8 +89,8 @@ export function DrawnWire({ fromX, fromY, toX, toY, fromHandle, fromNode, fromPo
   const end = { node: fromNode.id, port: fromHandle.id ?? '' }
   const kind = useEditor((s) => kindAt(s.document, registry, end, out ? 'out' : 'in') ?? null)
   const share = useDerived((s) => (out ? warmth(s.nodes[end.node]?.outputs[end.port]) : 0))
-  const x = out ? fromX - REACH : fromX + REACH
-  const d = out ? wirePath(x, fromY, toX, toY) : wirePath(toX, toY, x, fromY)
+  // Unlike a finished wire, one being drawn starts at the middle of its port.
+  const d = out ? wirePath(fromX, fromY, toX, toY) : wirePath(toX, toY, fromX, fromY)
   return (
     <g className="drawn">
       <Tube d={d} kind={kind} core={coreWidth(share)} />

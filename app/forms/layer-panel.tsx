@@ -193,7 +193,7 @@ function CountField({
   const [draft, setDraft] = useState<string | null>(null)
   return (
     <Input
-      aria-label={`Number of blocks that train, at the ${choice.mode === 'last' ? 'output' : 'input'} end`}
+      aria-label="Blocks"
       inputMode="numeric"
       unit={`of ${most} blocks`}
       value={draft ?? String(choice.count)}

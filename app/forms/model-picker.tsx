@@ -94,7 +94,7 @@ function BuiltIn({ source, onChange }: { source: string; onChange: (value: strin
             <input type="radio" name={name} className="vh" checked={source === id} onChange={() => onChange(id)} />
             <span className="dot" aria-hidden="true" />
             <span className="t">
-              <b>{fact?.kind === 'model' ? fact.header.name : TITLE[id]}</b>
+              <b>{TITLE[id]}</b>
               <span>{SENTENCE[id]}</span>
               {fact?.kind === 'model' ? <Line fact={fact} /> : null}
             </span>

@@ -105,17 +105,57 @@ function writeNode(to: Writer, node: NodeDef): void {
     })
 }
 
+/** A function of the graph's library. Inside it, an input is written `argument` or `node:outputName:index`. */
+export type FunctionDef = {
+  readonly name: string
+  readonly inputs: readonly { readonly name: string; readonly type: number }[]
+  /** `from`: which node's output is returned. */
+  readonly outputs: readonly { readonly name: string; readonly type: number; readonly from: string }[]
+  readonly nodes: readonly NodeDef[]
+  readonly attributes: Readonly<Record<string, Attribute>>
+}
+
+/** FunctionDef: signature = 1 (OpDef: name = 1, input_arg = 2, output_arg = 3; ArgDef: name = 1, type = 3), node_def = 3, ret = 4, attr = 5 */
+function writeFunction(to: Writer, definition: FunctionDef): void {
+  to.message(1, (signature) => {
+    signature.text(1, definition.name)
+    for (const [field, list] of [
+      [2, definition.inputs],
+      [3, definition.outputs],
+    ] as const)
+      for (const argument of list)
+        signature.message(field, (own) => {
+          own.text(1, argument.name)
+          own.int(3, argument.type)
+        })
+  })
+  for (const node of definition.nodes) to.message(3, (own) => writeNode(own, node))
+  for (const output of definition.outputs)
+    to.message(4, (entry) => {
+      entry.text(1, output.name)
+      entry.text(2, output.from)
+    })
+  for (const [name, attribute] of Object.entries(definition.attributes))
+    to.message(5, (entry) => {
+      entry.text(1, name)
+      entry.message(2, (value) => writeAttribute(value, attribute))
+    })
+}
+
 /**
  * A SavedModel without variables folder and signatures, which is all that loading needs.
- * SavedModel: version = 1, meta_graphs = 2 { meta_info_def = 1 { tags = 4 }, graph_def = 2 { node = 1, versions = 4 { producer = 1 } } }
+ * SavedModel: version = 1, meta_graphs = 2 { meta_info_def = 1 { tags = 4 }, graph_def = 2 { node = 1, library = 2 { function = 1 }, versions = 4 { producer = 1 } } }
  */
-export function savedModel(nodes: Iterable<NodeDef>): Uint8Array {
+export function savedModel(nodes: Iterable<NodeDef>, functions: Iterable<FunctionDef> = []): Uint8Array {
   const model = new Writer()
   model.int(1, 1)
   model.message(2, (meta) => {
     meta.message(1, (info) => info.text(4, 'serve'))
     meta.message(2, (graph) => {
       for (const node of nodes) graph.message(1, (to) => writeNode(to, node))
+      graph.message(2, (library) => {
+        for (const definition of functions) library.message(1, (to) => writeFunction(to, definition))
+      })
       // Version of the graph format; TensorFlow 2.21 writes a higher one and reads everything from 27 on.
       graph.message(4, (versions) => versions.int(1, 1882))
     })

@@ -146,21 +146,37 @@ class TensorFlowExecutable implements Executable {
   }
 
   async readVariable(name: string): Promise<Float32Array | Int32Array> {
-    this.#variable(name)
-    return this.#call(`read ${name}`, [], [variableNodes(name).read])[0] as Float32Array | Int32Array
+    return (await this.readVariables([name]))[0] as Float32Array | Int32Array
   }
 
   async writeVariable(name: string, data: FeedData): Promise<void> {
-    const { shape, dtype } = this.#variable(name)
-    const nodes = variableNodes(name)
-    if (dtype === 'bf16' && data instanceof Float32Array) {
-      const [tfType, tfShape, values] = nativeFeed(`variable ${name}`, { shape, dtype: 'f32' }, data)
-      this.#call(`write ${name}`, [[nodes.value, tfType, tfShape, values]], [nodes.set])
-      return
+    await this.writeVariables([[name, data]])
+  }
+
+  async readVariables(names: readonly string[]): Promise<(Float32Array | Int32Array)[]> {
+    if (names.length === 0) return []
+    for (const name of names) this.#variable(name)
+    return this.#call(
+      `read ${names[0]}`,
+      [],
+      names.map((name) => variableNodes(name).read),
+    ) as (Float32Array | Int32Array)[]
+  }
+
+  async writeVariables(values: readonly (readonly [string, FeedData])[]): Promise<void> {
+    if (values.length === 0) return
+    const inputs: (readonly [string, number, readonly number[], Float32Array | Int32Array | Uint8Array])[] = []
+    const outputs: string[] = []
+    for (const [name, data] of values) {
+      const { shape, dtype } = this.#variable(name)
+      const nodes = variableNodes(name)
+      const widened = dtype === 'bf16' && data instanceof Float32Array
+      const fed = nativeFeed(`variable ${name}`, widened ? { shape, dtype: 'f32' } : { shape, dtype }, data)
+      const [input, set] = dtype === 'bf16' && !widened ? [nodes.bits, nodes.setBits] : [nodes.value, nodes.set]
+      inputs.push([input, ...fed])
+      outputs.push(set)
     }
-    const [tfType, tfShape, values] = nativeFeed(`variable ${name}`, { shape, dtype }, data)
-    const [input, set] = dtype === 'bf16' ? [nodes.bits, nodes.setBits] : [nodes.value, nodes.set]
-    this.#call(`write ${name}`, [[input, tfType, tfShape, values]], [set])
+    this.#call(`write ${values[0]?.[0]}`, inputs, outputs)
   }
 
   async extend(programs: readonly Program[]): Promise<void> {

@@ -23,6 +23,7 @@ export {
   readWeight,
   type StoredWeight,
   stateName,
+  trainableReader,
   type WeightPlan,
   writeMoments,
   writeWeights,

@@ -20,8 +20,7 @@ import {
   lowestTrainableBlock,
   type Precision,
   planWeights,
-  readMoment,
-  readWeight,
+  trainableReader,
   trainStep,
   type WeightPlan,
   writeMoments,
@@ -350,7 +349,6 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
     let savedStep = job.resume ? step : -1
     const stepsBegan = seconds()
 
-    const weights: TrainedWeights = { names, read: (name) => readWeight(session, plan, name) }
     const save = async (): Promise<TrainingEvent | null> => {
       if (!job.onCheckpoint || savedStep === step) return null
       const folder = path.join(job.scratch, `checkpoint-${step}`)
@@ -376,9 +374,9 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
       const files = await writeCheckpoint(folder, state, {
         names,
         shape: (name) => shapes.get(name) as readonly number[],
-        weight: (name) => readWeight(session, plan, name),
-        firstMoment: (name) => readMoment(session, plan, name, 'first'),
-        secondMoment: (name) => readMoment(session, plan, name, 'second'),
+        weight: trainableReader(session, plan, null),
+        firstMoment: trainableReader(session, plan, 'first'),
+        secondMoment: trainableReader(session, plan, 'second'),
         best: bestWeights,
       })
       const metric = best ? { metric: best.metric } : {}
@@ -407,7 +405,8 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
       if (args.load_best_model_at_end && (best === null || evalLoss < best.metric)) {
         best = { metric: evalLoss, step }
         bestWeights = new Map()
-        for (const name of names) bestWeights.set(name, await readWeight(session, plan, name))
+        const read = trainableReader(session, plan, null)
+        for (const name of names) bestWeights.set(name, (await read(name)).slice())
       }
       log.push({ step, epoch: step / stepsPerEpoch, eval_loss: evalLoss })
       return { type: 'eval', step, epoch: step / stepsPerEpoch, eval_loss: evalLoss, seconds: seconds() - started }
@@ -464,7 +463,7 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
       if (job.stop?.aborted && step < totalSteps) {
         const saved = await save()
         if (saved) yield saved
-        yield { type: 'stopped', step, weights }
+        yield { type: 'stopped', step, weights: { names, read: trainableReader(session, plan, null) } }
         return
       }
       const epochEnds = step % stepsPerEpoch === 0
@@ -492,7 +491,9 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
       eval_loss: chosen && best ? (best as { metric: number }).metric : evalLoss,
       bestStep: (best as { step: number } | null)?.step ?? null,
       seconds: seconds() - began,
-      weights: chosen ? { names, read: async (name) => chosen.get(name) as Float32Array } : weights,
+      weights: chosen
+        ? { names, read: async (name) => chosen.get(name) as Float32Array }
+        : { names, read: trainableReader(session, plan, null) },
     }
   } finally {
     executable?.close()

@@ -8,13 +8,13 @@ import type { Pipeline } from './graph'
 import { factKey, type InferredGraph, type InferredNode } from './infer'
 import type { PortKind } from './ports'
 import type { Problem } from './problems'
-import { type End, reach, titleOf } from './wires'
+import { type End, neighbours, reach, titleOf } from './wires'
 
 /** A dataset on a wire, seen back to where its rows came from. */
 type Rows = { end: End; facts: DatasetFacts; source: string; splitter: string | null }
 
 export function lineageLint(document: Pipeline, registry: Registry, inference: InferredGraph): Problem[] {
-  const wires = new Map(Object.values(inference.nodes).map((node) => [node.node, node.wires as Record<string, End>]))
+  const { up, down } = neighbours(new Map(Object.values(inference.nodes).map((node) => [node.node, node.wires as Record<string, End>])))
   const title = (id: string) => titleOf(document, registry, id)
   const all = inference.order.map((id) => inference.nodes[id]).filter((node): node is InferredNode & { def: object } => node?.def != null)
   const trainers = all.filter((node) => node.def?.group === 'Training')
@@ -91,7 +91,7 @@ export function lineageLint(document: Pipeline, registry: Registry, inference: I
       const tested = rowsAt(trainer, port)
       if (tested) report(trainer, trained, trainer, port, tested)
     }
-    const below = reach(wires, trainer.node, 'down')
+    const below = reach(down, trainer.node)
     for (const node of all) {
       if (node.def?.group !== 'Evaluation' || !below.has(node.node) || ports(node, 'inputs', 'model').length === 0) continue
       for (const port of ports(node, 'inputs', 'dataset')) {
@@ -101,12 +101,14 @@ export function lineageLint(document: Pipeline, registry: Registry, inference: I
     }
   }
 
+  // Two walks from the trainers instead of two from every node.
+  const trainedAbove = new Set(trainers.flatMap((trainer) => [...reach(down, trainer.node)]))
+  const trainedBelow = new Set(trainers.flatMap((trainer) => [...reach(up, trainer.node)]))
   for (const node of all) {
-    const below = [...reach(wires, node.node, 'down')]
-    const above = [...reach(wires, node.node, 'up')]
-    const trains = (id: string) => inference.nodes[id]?.def?.group === 'Training'
-    if (ports(node, 'outputs', 'plan').length > 0 && ports(node, 'inputs', 'model').length > 0 && !below.some(trains)) {
-      const trainedBefore = above.find(trains)
+    const used = (down.get(node.node)?.length ?? 0) > 0
+    if (ports(node, 'outputs', 'plan').length > 0 && ports(node, 'inputs', 'model').length > 0 && !trainedBelow.has(node.node)) {
+      const above = trainedAbove.has(node.node) ? reach(up, node.node) : null
+      const trainedBefore = above && trainers.findLast((trainer) => above.has(trainer.node))?.node
       if (trainedBefore) {
         problems.push({
           severity: 'warning',
@@ -115,7 +117,7 @@ export function lineageLint(document: Pipeline, registry: Registry, inference: I
           nodes: [trainedBefore],
           message: `${title(node.node)} comes after ${title(trainedBefore)} and nothing trains below it, so it has no effect. Put it before ${title(trainedBefore)}.`,
         })
-      } else if (below.length > 0) {
+      } else if (used) {
         problems.push({
           severity: 'warning',
           code: 'freeze-unused',
@@ -126,7 +128,7 @@ export function lineageLint(document: Pipeline, registry: Registry, inference: I
     }
     const [model] = ports(node, 'inputs', 'model')
     const from = model === undefined ? undefined : node.wires[model]
-    if (node.def?.group === 'Output' && model !== undefined && from && trainers.length > 0 && !above.some(trains)) {
+    if (node.def?.group === 'Output' && model !== undefined && from && trainers.length > 0 && !trainedAbove.has(node.node)) {
       const trainer = trainers.find((candidate) => ports(candidate, 'outputs', 'model').length > 0)
       const port = trainer && ports(trainer, 'outputs', 'model')[0]
       problems.push({
@@ -149,7 +151,7 @@ export function lineageLint(document: Pipeline, registry: Registry, inference: I
     }
     const makes = Object.keys(node.def?.outputs ?? {}).length > 0
     const result = node.def?.group === 'Evaluation' || node.def?.group === 'Output'
-    if (makes && !result && below.length === 0 && all.length > 1) {
+    if (makes && !result && !used && all.length > 1) {
       problems.push({
         severity: 'warning',
         code: 'unused-output',

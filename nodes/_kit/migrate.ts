@@ -31,18 +31,55 @@ export function parseDocument(text: string, registry: Registry): Loaded {
   try {
     value = JSON.parse(text)
   } catch (cause) {
-    const position = /position (\d+)/.exec(cause instanceof Error ? cause.message : '')?.[1]
-    const before = position === undefined ? null : text.slice(0, Number(position)).split('\n')
+    const before = text.slice(0, jsonFault(text)).split('\n')
     return refuse({
       code: 'not-json',
       message: 'The pipeline is not valid JSON.',
-      ...(before && { where: `line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}` }),
+      where: `line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}`,
       expected: 'a pipeline document',
       got: cause instanceof Error ? cause.message : String(cause),
       fix: 'Export the pipeline again, or correct the file at that place.',
     })
   }
   return loadDocument(value, registry)
+}
+
+/** Offset of the first character that cannot be JSON. Engines say it in words of their own, or not at all. */
+function jsonFault(text: string): number {
+  const token =
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: JSON forbids them inside strings
+    /[ \t\r\n]*(?:([{}[\]:,])|("(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")|(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null))/y
+  // What may come next; a stack of the open brackets says what a closed value returns to.
+  const open: string[] = []
+  let state: 'value' | 'value or ]' | 'key' | 'key or }' | ':' | ', or end' = 'value'
+  let at = 0
+  for (;;) {
+    token.lastIndex = at
+    const found = token.exec(text)
+    const start = found
+      ? token.lastIndex - (found[1] ?? found[2] ?? found[3] ?? '').length
+      : at + (/^[ \t\r\n]*/.exec(text.slice(at, at + 10_000))?.[0].length ?? 0)
+    if (!found || (state === ', or end' && open.length === 0)) return start
+    const [, mark, string] = found
+    const values = state === 'value' || state === 'value or ]'
+    const closes = mark === '}' || mark === ']'
+    if (values && (mark === '{' || mark === '[')) {
+      open.push(mark)
+      state = mark === '{' ? 'key or }' : 'value or ]'
+    } else if (values && mark === undefined) state = ', or end'
+    else if ((state === 'key' || state === 'key or }') && string !== undefined) state = ':'
+    else if (state === ':' && mark === ':') state = 'value'
+    else if (state === ', or end' && mark === ',') state = open.at(-1) === '{' ? 'key' : 'value'
+    else if (
+      closes &&
+      (state === ', or end' || state === (mark === '}' ? 'key or }' : 'value or ]')) &&
+      open.at(-1) === (mark === '}' ? '{' : '[')
+    ) {
+      open.pop()
+      state = ', or end'
+    } else return start
+    at = token.lastIndex
+  }
 }
 
 const tooLarge = (where: string, expected: string, got: string): LoadProblem => ({

@@ -13,7 +13,7 @@ import { applyInputs } from './migrate'
 import { type PlanAction, planSummary, type Reason, type ReasonData, reasonText } from './plan-text'
 import type { Digest } from './ports'
 import type { Problem } from './problems'
-import { type End, reach, titleOf } from './wires'
+import { type End, neighbours, reach, titleOf } from './wires'
 
 export type { PlanAction, Reason } from './plan-text'
 
@@ -139,8 +139,8 @@ export function plan(args: {
     })),
     ...found,
   ]
-  const wires = new Map(Object.values(inference.nodes).map((node) => [node.node, node.wires as Record<string, End>]))
-  const wanted = target === null ? null : new Set(target.flatMap((id) => [id, ...reach(wires, id, 'up')]))
+  const { up } = neighbours(new Map(Object.values(inference.nodes).map((node) => [node.node, node.wires as Record<string, End>])))
+  const wanted = target === null ? null : new Set(target.flatMap((id) => [id, ...reach(up, id)]))
   const ids = [...inference.order, ...inference.cyclic]
   const inside = ids.filter((id) => wanted === null || wanted.has(id))
   const errors = new Map<string, Problem[]>()

@@ -53,8 +53,15 @@ export type Problem = {
   fix?: Fix
 }
 
-/** Known name that was probably meant, or null: at most two slips, or a third of the longer word. Transposed letters count as one slip. */
+/**
+ * Known name that was probably meant, or null: one that has all words of the given one ("num_epochs"), or is at most two slips, or a third of the
+ * longer word, away. Transposed letters count as one slip.
+ */
 export function nearest(name: string, known: readonly string[]): string | null {
+  const words = name.toLowerCase().split(/[_-]/)
+  const fuller =
+    words.length > 1 ? known.filter((candidate) => words.every((word) => candidate.toLowerCase().split(/[_-]/).includes(word))) : []
+  if (fuller.length === 1 && fuller[0] !== undefined) return fuller[0]
   let best: string | null = null
   let bestDistance = Number.POSITIVE_INFINITY
   for (const candidate of [...known].sort()) {

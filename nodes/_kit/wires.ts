@@ -48,6 +48,11 @@ export function wiresOf(document: Pipeline, registry: Registry): Map<string, Rec
     const from = inputs && through(edge.from, new Set())
     if (from) inputs[edge.to.port] = from
   }
+  // Sorted, so that nothing below depends on the order in which wires were drawn.
+  for (const [id, inputs] of wires) {
+    const ports = Object.keys(inputs)
+    if (ports.length > 1) wires.set(id, Object.fromEntries(ports.sort().map((port) => [port, inputs[port] as End])))
+  }
   return wires
 }
 
@@ -108,9 +113,10 @@ export function cyclesOf(document: Pipeline): string[][] {
   })
   const covered = new Set<string>()
   const cycles: string[][] = []
+  const edges = [...document.edges].sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1))
   for (const id of topologicalOrder(raw).cyclic) {
     if (covered.has(id)) continue
-    for (const edge of document.edges) {
+    for (const edge of edges) {
       if (edge.from.node !== id) continue
       const back = pathBetween(document, edge.to.node, id)
       if (!back) continue
@@ -122,15 +128,23 @@ export function cyclesOf(document: Pipeline): string[][] {
   return cycles
 }
 
-/** All nodes reachable against (`up`) or along (`down`) the wires, the start not included. */
-export function reach(wires: ReadonlyMap<string, Record<string, End>>, start: string, direction: 'up' | 'down'): Set<string> {
-  const next = new Map<string, string[]>()
+export type Neighbours = ReadonlyMap<string, readonly string[]>
+
+/** Who is directly above or below each node. */
+export function neighbours(wires: ReadonlyMap<string, Record<string, End>>): { up: Neighbours; down: Neighbours } {
+  const up = new Map<string, string[]>()
+  const down = new Map<string, string[]>()
   for (const [id, inputs] of wires) {
     for (const end of Object.values(inputs)) {
-      const [a, b] = direction === 'up' ? [id, end.node] : [end.node, id]
-      next.set(a, [...(next.get(a) ?? []), b])
+      up.set(id, [...(up.get(id) ?? []), end.node])
+      down.set(end.node, [...(down.get(end.node) ?? []), id])
     }
   }
+  return { up, down }
+}
+
+/** All nodes reachable from one, the start not included. */
+export function reach(next: Neighbours, start: string): Set<string> {
   const seen = new Set<string>()
   const stack = [...(next.get(start) ?? [])]
   for (let at = stack.pop(); at !== undefined; at = stack.pop()) {

@@ -12,7 +12,7 @@ import { ROOT } from './product'
 export type Theme = 'light' | 'dark'
 type Options = { theme?: Theme; width?: number; height?: number; reducedMotion?: boolean; forcedColors?: boolean; hasTouch?: boolean }
 
-export interface Session extends AsyncDisposable {
+export interface Session {
   readonly page: Page
   readonly context: BrowserContext
   /** What went wrong on any page of this session so far. */
@@ -31,12 +31,12 @@ export async function launch(): Promise<Browser> {
   })
 }
 
-/** A fresh profile, logged in through the printed URL, on the start page. */
-export async function openSession(
-  browser: Browser,
-  url: string,
-  { theme = 'light', width = 1440, height = 900, reducedMotion = false, forcedColors = false, hasTouch = false }: Options = {},
-): Promise<Session> {
+/**
+ * Runs `work` in a fresh profile, logged in through the printed URL, on the start page. Fails when `work` fails, with what the page had
+ * complained about until then and a screenshot, and when it ends well but the page was not clean.
+ */
+export async function inSession<T>(browser: Browser, url: string, options: Options, work: (session: Session) => Promise<T>): Promise<T> {
+  const { theme = 'light', width = 1440, height = 900, reducedMotion = false, forcedColors = false, hasTouch = false } = options
   const { origin } = new URL(url)
   const context = await browser.newContext({
     viewport: { width, height },
@@ -55,20 +55,27 @@ export async function openSession(
     if (!forgiven.some((pattern) => pattern.test(text))) problems.push(text)
   }
   context.on('page', (page) => guard(page, origin, report))
-  const page = await context.newPage()
-  await page.goto(url, { waitUntil: 'load' })
-  return {
-    page,
-    context,
-    problems,
-    expectProblems(pattern) {
-      forgiven.push(pattern)
-      problems.splice(0, problems.length, ...problems.filter((text) => !pattern.test(text)))
-    },
-    async [Symbol.asyncDispose]() {
-      await context.close()
-      if (problems.length > 0) throw new Error(`The page was not clean:\n${[...new Set(problems)].join('\n')}`)
-    },
+  try {
+    const page = await context.newPage()
+    await page.goto(url, { waitUntil: 'load' })
+    const result = await work({
+      page,
+      context,
+      problems,
+      expectProblems(pattern) {
+        forgiven.push(pattern)
+        problems.splice(0, problems.length, ...problems.filter((text) => !pattern.test(text)))
+      },
+    }).catch(async (error: Error) => {
+      const picture = await shot(page, `failed-${Date.now()}`).catch(() => 'no picture')
+      throw new Error(`${error.message}\nPicture: ${picture}\nThe page said: ${[...new Set(problems)].join('\n') || 'nothing'}`, {
+        cause: error,
+      })
+    })
+    if (problems.length > 0) throw new Error(`The page was not clean:\n${[...new Set(problems)].join('\n')}`)
+    return result
+  } finally {
+    await context.close()
   }
 }
 

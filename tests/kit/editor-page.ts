@@ -59,20 +59,56 @@ export class EditorPage {
     await this.card(title).getByText(title, { exact: true }).first().click()
   }
 
-  /** Drags a node type from the palette to a place inside the canvas, in pixels from its corner. */
-  async dragFromPalette(title: string, at: Point): Promise<void> {
-    const item = this.page.getByRole('navigation', { name: 'Nodes' }).getByRole('button', { name: new RegExp(`^${literally(title)}`) })
+  /** Drags a node type from the palette to a place inside the canvas, in pixels from its corner. Returns the new node's id. */
+  async dragFromPalette(title: string, at: Point): Promise<string> {
+    const item = this.page.getByRole('navigation', { name: 'Nodes' }).getByRole('button', { name: new RegExp(`^${literally(title)} `) })
+    const before = await this.ids()
     await item.dragTo(this.canvas, { targetPosition: at })
-    await this.card(title).last().waitFor()
+    return until(`a new node ${title}`, async () => (await this.ids()).find((id) => !before.includes(id)), { timeoutMs: 10_000 })
   }
 
-  port(node: string, port: string): Locator {
-    return this.page.locator(`[data-port="${node}.${port}"]`)
+  /** Ids of the nodes on the canvas. */
+  ids(): Promise<string[]> {
+    return this.page.locator('[data-node]').evaluateAll((cards) => cards.map((card) => card.getAttribute('data-node') ?? ''))
+  }
+
+  wires(): Promise<number> {
+    return this.page.locator('.react-flow__edge').count()
+  }
+
+  /** Waits until the view has stopped gliding, as an eye would before it aims. */
+  async still(): Promise<void> {
+    const transform = (): Promise<string> =>
+      this.page.locator('.react-flow__viewport').evaluate((view) => (view as HTMLElement).style.transform)
+    let last = await transform()
+    await until('the view to rest', async () => {
+      await this.page.waitForTimeout(80)
+      const now = await transform()
+      const same = now === last
+      last = now
+      return same
+    })
+  }
+
+  async zoomOut(times: number): Promise<void> {
+    for (let i = 0; i < times; i++) {
+      await this.button('Zoom out').click()
+      await this.still()
+    }
+  }
+
+  async fit(): Promise<void> {
+    await this.button('Fit everything').click()
+    await this.still()
+  }
+
+  port(side: 'in' | 'out', node: string, port: string): Locator {
+    return this.page.locator(`[data-port="${node}.${port}"].${side}`)
   }
 
   /** Draws a wire with the mouse, from an output to an input. */
   async wire(from: { node: string; port: string }, to: { node: string; port: string }): Promise<void> {
-    const [a, b] = [await centre(this.port(from.node, from.port)), await centre(this.port(to.node, to.port))]
+    const [a, b] = [await centre(this.port('out', from.node, from.port)), await centre(this.port('in', to.node, to.port))]
     await this.page.mouse.move(a.x, a.y)
     await this.page.mouse.down()
     // Several steps: a canvas that only listens to moves would miss a jump.

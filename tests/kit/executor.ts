@@ -19,6 +19,7 @@ import { type RunEvent, readEvents } from '../../server/storage/events'
 import { migrateDatabase } from '../../server/storage/migrate'
 import { createPipeline } from '../../server/storage/pipelines'
 import { getRun, listAttempts, listNodeRuns, type NodeRunRow, type RunRow } from '../../server/storage/runs'
+import { documentOf } from './documents'
 import { stubDigests, stubRegistry } from './stub-nodes'
 import { tempFolder } from './temp'
 import { until } from './wait'
@@ -196,27 +197,6 @@ export async function testHome(): Promise<TestHome> {
   return self
 }
 
-type Wire = `${string}.${string} -> ${string}.${string}`
-
-/** A document in a few words: nodes as `{id: [type, params]}`, wires as `'a.model -> b.model'`. */
-export function documentOf(nodes: Record<string, [string, Record<string, unknown>?]>, wires: readonly Wire[] = []): Pipeline {
-  const end = (text: string) => {
-    const [node = '', port = ''] = text.split('.')
-    return { node, port }
-  }
-  return {
-    schemaVersion: 1,
-    nodes: Object.fromEntries(Object.entries(nodes).map(([id, [type, params]]) => [id, { type, version: 1, params: params ?? {} }])),
-    edges: wires.map((wire) => {
-      const [from = '', to = ''] = wire.split(' -> ')
-      return { from: end(from), to: end(to) }
-    }),
-    inputs: [],
-    notes: [],
-    layout: { nodes: {}, groups: [] },
-  }
-}
-
 /** Load model, load data → freeze → train (a checkpoint every 5 steps) → check → export: the graph of the kill matrix. */
 export function killGraph(journal: string, train: Record<string, unknown> = {}, data: Record<string, unknown> = {}): Pipeline {
   return documentOf(
@@ -238,3 +218,5 @@ export function killGraph(journal: string, train: Record<string, unknown> = {}, 
     ],
   )
 }
+
+export { documentOf }

@@ -54,9 +54,9 @@ export function OutputsTab({
       {scored.length > 0 ? <ScoreCard scored={scored} onRows={setRows} /> : null}
       {files.length > 0 ? (
         <section className="card" aria-labelledby="out-files">
-          <h3 className="ph" id="out-files">
+          <h2 className="ph" id="out-files">
             Files
-          </h3>
+          </h2>
           {files.map(({ info, port, name, size, parts }) => (
             <div key={`${info.id}.${port}`} className="outrow">
               <PortMark kind="file" />
@@ -88,9 +88,9 @@ export function OutputsTab({
       ) : null}
       {rest.length > 0 ? (
         <section className="card" aria-labelledby="out-rest">
-          <h3 className="ph" id="out-rest">
+          <h2 className="ph" id="out-rest">
             Data and models
-          </h3>
+          </h2>
           {rest.map((info) => (
             <OutputRow key={info.id} run={run} info={info} onSelect={onSelect} />
           ))}
@@ -119,7 +119,7 @@ export function ScoreCard({ scored, onRows }: { scored: readonly Scored[]; onRow
   return (
     <section className="card" aria-labelledby="out-scores">
       <div className="ph">
-        <h3 id="out-scores">Scores</h3>
+        <h2 id="out-scores">Scores</h2>
         <span className="muted text-12">after training, and before it</span>
         {names.length > shown.length || all ? (
           <Button size="sm" variant="ghost" className="ml-auto" onClick={() => setAll(!all)} aria-expanded={all}>
@@ -190,7 +190,7 @@ function ScoreCells({ score, gain }: { score: Score | undefined; gain: ReturnTyp
       <td className="int">
         {score.interval ? (
           <span className="row" title={`95 % interval ${score.interval[0].toFixed(2)} to ${score.interval[1].toFixed(2)}`}>
-            <Interval score={score} />
+            <Interval score={score} width={56} />
             <span className="muted num">
               {score.interval[0].toFixed(2)}–{score.interval[1].toFixed(2)}
             </span>

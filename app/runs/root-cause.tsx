@@ -27,7 +27,7 @@ export function RootCause({
   run: RunState
   nodes: readonly NodeInfo[]
   number: number
-  actions: RunActions
+  actions: RunActions | null
   onSelect?: ((id: string) => void) | undefined
 }) {
   const [open, setOpen] = useState(false)
@@ -67,9 +67,9 @@ export function RootCause({
       <header className="root-h">
         <Icon name="error" />
         <div className="min-w-0 flex-1">
-          <h3>
+          <h2>
             {title(id)} failed{last === undefined ? '' : ` at step ${last}`}
-          </h3>
+          </h2>
           <p>{error.message}</p>
         </div>
         <code className="muted">{error.code}</code>
@@ -93,7 +93,7 @@ export function RootCause({
           ) : null}
         </dl>
         {error.fix ? <p className="mt-2 text-ink-2">{error.fix}</p> : null}
-        {actions.fault ? (
+        {actions?.fault ? (
           <p className="err mt-2" role="alert">
             <Icon name="error" />
             <span>
@@ -102,7 +102,7 @@ export function RootCause({
           </p>
         ) : null}
         <div className="mt-3 flex flex-wrap items-center gap-2">
-          {NODE_ENDED.has(node.status) && run.status === 'failed' ? (
+          {NODE_ENDED.has(node.status) && run.status === 'failed' && actions ? (
             <Button variant="primary" icon="reset" disabled={actions.busy} onClick={() => actions.resume()}>
               {actions.busy ? 'Resuming' : resumeStep(run) === null ? 'Run again from here' : resumeWords(run)}
             </Button>

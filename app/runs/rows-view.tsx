@@ -322,10 +322,12 @@ export function RowDetail({
   onNext: (() => void) | null
   onPrevious: (() => void) | null
 }) {
+  // An answer that is no JSON object has no fields: it is shown as it was written, below.
+  const answered = row.fields?.some((field) => field.before !== null) ?? false
   return (
     <section className="card rv-detail" aria-label={`Row ${row.id}`}>
       <header className="ph">
-        <h3>Row {row.id}</h3>
+        <h2>Row {row.id}</h2>
         <Result row={row} />
         <span className="row ml-auto gap-1">
           <span className="muted num text-12">{place}</span>
@@ -349,7 +351,7 @@ export function RowDetail({
                 <tr>
                   <th scope="col">Field</th>
                   <th scope="col">Expected</th>
-                  <th scope="col">Before</th>
+                  {answered ? <th scope="col">Before</th> : null}
                   <th scope="col">After</th>
                 </tr>
               </thead>
@@ -360,7 +362,7 @@ export function RowDetail({
                       <code>{field.name}</code>
                     </th>
                     <td>{field.expected}</td>
-                    <td className="muted">{field.before ?? 'no answer'}</td>
+                    {answered ? <td className="muted">{field.before ?? 'no answer'}</td> : null}
                     <td>
                       <span className={field.right ? 'row gap-1' : 'row gap-1 text-bad'}>
                         <Icon name={field.right ? 'check' : 'close'} size={12} label={field.right ? 'right' : 'wrong'} />
@@ -372,9 +374,7 @@ export function RowDetail({
               </tbody>
             </table>
             {row.broken ? <Answer title="Answer after training, not a JSON object" text={row.after} /> : null}
-            {row.fields.every((field) => field.before === null) && row.before !== '' ? (
-              <Answer title="Answer before training, not a JSON object" text={row.before} muted />
-            ) : null}
+            {!answered && row.before !== '' ? <Answer title="Answer before training, not a JSON object" text={row.before} muted /> : null}
           </>
         ) : (
           <>
@@ -391,7 +391,7 @@ export function RowDetail({
 function Answer({ title, text, muted = false, tone }: { title: string; text: string; muted?: boolean; tone?: 'ok' | 'bad' }) {
   return (
     <div className="answer">
-      <h4 className={tone === 'bad' ? 'text-bad' : tone === 'ok' ? 'text-ok' : undefined}>{title}</h4>
+      <h3 className={tone === 'bad' ? 'text-bad' : tone === 'ok' ? 'text-ok' : undefined}>{title}</h3>
       <p className={muted ? 'muted' : undefined}>{text === '' ? 'nothing was written' : text}</p>
     </div>
   )

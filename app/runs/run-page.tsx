@@ -9,9 +9,8 @@ import { Notice } from '../ui/notice'
 import { State } from '../ui/state'
 import { ThemeSwitch } from '../ui/theme'
 import { duration, plural, when } from '../ui/words'
-import { useRunActions } from './actions'
 import { RunAnnouncer } from './announcer'
-import { curveNode, LossCurve, lossLabel } from './curves-tab'
+import { curveNode, LossCurve } from './curves-tab'
 import { useLiveRun } from './live'
 import { LogTab } from './log-tab'
 import { NodeList } from './node-list'
@@ -71,7 +70,6 @@ export function RunPage({ id }: { id: string }) {
 
 function Body({ view: { run, nodes, snapshot } }: { view: RunView }) {
   const [log, setLog] = useState(false)
-  const actions = useRunActions(run.id)
   const training = nodes.find((node) => node.type.startsWith('train') && run.nodes[node.id]?.status === 'running')
   const curve = curveNode(run, nodes, null)
   const series = curve ? run.nodes[curve.id]?.series : undefined
@@ -83,7 +81,7 @@ function Body({ view: { run, nodes, snapshot } }: { view: RunView }) {
     <>
       <RunAnnouncer run={run} nodes={nodes} />
       {run.status === 'failed' ? (
-        <RootCause run={run} nodes={nodes} number={snapshot.run.number} actions={actions} />
+        <RootCause run={run} nodes={nodes} number={snapshot.run.number} actions={null} />
       ) : (
         <section className="card pcard" aria-label="State">
           <div className="row">
@@ -115,7 +113,7 @@ function Body({ view: { run, nodes, snapshot } }: { view: RunView }) {
       {curve && series && series.steps.length > 1 ? (
         <section className="card pcard" aria-label="Loss">
           <h2 className="h-sec row">
-            Loss by step <span className="vh">{lossLabel(series, curve.title)}</span>
+            Loss by step
             <span className="row muted ml-auto gap-3 font-normal">
               <span className="legend">
                 <svg width="16" height="8" aria-hidden="true">
@@ -131,7 +129,7 @@ function Body({ view: { run, nodes, snapshot } }: { view: RunView }) {
               </span>
             </span>
           </h2>
-          <div className="h-[180px]">
+          <div className="h-[200px]">
             <LossCurve
               series={series}
               title={curve.title}

@@ -105,68 +105,70 @@ export function StartView({
             </ul>
           </section>
         ) : null}
-        <section aria-labelledby="templates">
-          <div className="start-h">
-            <h2 id="templates">Start from a template</h2>
-            <p className="muted">Model and sample data included.</p>
-          </div>
-          {templates.state === 'failed' ? <Failed what="The templates" {...templates} /> : null}
-          {templates.state === 'loading' ? <p className="muted late">Reading the templates</p> : null}
-          {templates.state === 'ready' && templates.value.length === 0 ? (
-            <Empty
-              framed
-              icon="template"
-              title="No templates are installed"
-              action={
-                <Button icon="plus" onClick={onBlank}>
-                  Blank pipeline
-                </Button>
-              }
-            >
-              The folder templates/ of this installation is empty.
-            </Empty>
-          ) : null}
-          {templates.state === 'ready' && templates.value.length > 0 ? (
-            <ul className="templates">
-              {templates.value.map((template) => (
-                <li key={template.id}>
-                  <TemplateCard
-                    template={template}
-                    busy={opening === template.id}
-                    disabled={opening !== null}
-                    onOpen={() => onTemplate(template.id)}
-                  />
-                </li>
-              ))}
-            </ul>
-          ) : null}
-        </section>
-        <section className="alts" aria-label="Start without a template">
-          <button type="button" className="card alt" onClick={onBlank} disabled={opening !== null}>
-            <span className="sq">
-              <Icon name="plus" />
-            </span>
-            <span>
-              <b>Blank pipeline</b>
-              <span className="muted">Build it node by node</span>
-            </span>
-            <kbd className="ml-auto">N</kbd>
-          </button>
-          <button type="button" className="card alt" onClick={onOpenFile} disabled={opening !== null}>
-            <span className="sq">
-              <Icon name="folder" />
-            </span>
-            <span>
-              <b>Open file</b>
-              <span className="muted">A pipeline or your own data</span>
-            </span>
-            <kbd className="ml-auto">O</kbd>
-          </button>
-          <div className="drop" data-over={dropping || undefined}>
-            <Icon name="download" />
-            <span>{dropping ? 'Drop it to open it' : 'or drop a pipeline or a data file anywhere'}</span>
-          </div>
-        </section>
+        <div className="starts" data-few={templates.state === 'ready' && templates.value.length <= 2 ? true : undefined}>
+          <section aria-labelledby="templates">
+            <div className="start-h">
+              <h2 id="templates">Start from a template</h2>
+              <p className="muted">Model and sample data included.</p>
+            </div>
+            {templates.state === 'failed' ? <Failed what="The templates" {...templates} /> : null}
+            {templates.state === 'loading' ? <p className="muted late">Reading the templates</p> : null}
+            {templates.state === 'ready' && templates.value.length === 0 ? (
+              <Empty
+                framed
+                icon="template"
+                title="No templates are installed"
+                action={
+                  <Button icon="plus" onClick={onBlank}>
+                    Blank pipeline
+                  </Button>
+                }
+              >
+                The folder templates/ of this installation is empty.
+              </Empty>
+            ) : null}
+            {templates.state === 'ready' && templates.value.length > 0 ? (
+              <ul className="templates">
+                {templates.value.map((template) => (
+                  <li key={template.id}>
+                    <TemplateCard
+                      template={template}
+                      busy={opening === template.id}
+                      disabled={opening !== null}
+                      onOpen={() => onTemplate(template.id)}
+                    />
+                  </li>
+                ))}
+              </ul>
+            ) : null}
+          </section>
+          <section className="alts" aria-label="Start without a template">
+            <button type="button" className="card alt" onClick={onBlank} disabled={opening !== null}>
+              <span className="sq">
+                <Icon name="plus" />
+              </span>
+              <span>
+                <b>Blank pipeline</b>
+                <span className="muted">Build it node by node</span>
+              </span>
+              <kbd className="ml-auto">N</kbd>
+            </button>
+            <button type="button" className="card alt" onClick={onOpenFile} disabled={opening !== null}>
+              <span className="sq">
+                <Icon name="folder" />
+              </span>
+              <span>
+                <b>Open file</b>
+                <span className="muted">A pipeline or your own data</span>
+              </span>
+              <kbd className="ml-auto">O</kbd>
+            </button>
+            <div className="drop" data-over={dropping || undefined}>
+              <Icon name="download" />
+              <span>{dropping ? 'Drop it to open it' : 'or drop a pipeline or a data file anywhere'}</span>
+            </div>
+          </section>
+        </div>
       </main>
       <footer className="start-foot">{status}</footer>
     </div>

@@ -8,6 +8,7 @@ import { useEffect, useRef } from 'react'
 import uPlot from 'uplot'
 import { linearTicks, logTicks, spread } from './scale'
 import { useTheme } from './theme'
+import { tick } from './words'
 
 export type CurveLine = {
   name: string
@@ -145,8 +146,8 @@ function makeOptions(get: () => CurveProps, width: number, height: number, reado
         gap: 5,
         grid: { show: false },
         ticks: { show: false },
-        splits: (_u, _i, min, max) => linearTicks(min, max, Math.max(2, Math.floor(width / 70))).filter((tick) => Number.isInteger(tick)),
-        values: (_u, ticks) => ticks.map((tick) => tick.toLocaleString('en-US')),
+        splits: (_u, _i, min, max) => linearTicks(min, max, Math.max(2, Math.floor(width / 70))).filter(Number.isInteger),
+        values: (_u, ticks) => ticks.map((step) => step.toLocaleString('en-US')),
       },
       {
         stroke: () => token('ink-3'),
@@ -157,7 +158,7 @@ function makeOptions(get: () => CurveProps, width: number, height: number, reado
         ticks: { show: false },
         splits: (_u, _i, min, max) => (get().log ? logTicks(min, max, height < 110 ? 4 : 5) : linearTicks(min, max, height < 110 ? 3 : 4)),
         filter: (_u, ticks) => ticks,
-        values: (_u, ticks) => ticks.map((tick) => get().format(tick)),
+        values: (_u, ticks) => ticks.map(tick),
       },
     ],
     series: [

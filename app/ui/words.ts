@@ -42,6 +42,7 @@ export function bytes(n: number): string {
 
 /** A measured time: "0.2 s", "48 s", "2 min 04 s", "1 h 12 min". */
 export function duration(seconds: number): string {
+  if (seconds < 0.05) return 'under 0.1 s'
   if (seconds < 9.95) return `${seconds.toFixed(1)} s`
   const whole = Math.round(seconds)
   if (whole < 60) return `${whole} s`
@@ -74,6 +75,14 @@ export function figure(n: number): string {
   }
   const digits = abs >= 100 ? 0 : abs >= 10 ? 1 : abs >= 1 ? 2 : 3
   return `${n < 0 ? MINUS : ''}${abs.toFixed(digits)}`
+}
+
+/** A value on an axis: as short as its grid line allows, "0.5" and not "0.500". */
+export function tick(n: number): string {
+  const abs = Math.abs(n)
+  if (abs === 0) return '0'
+  if (abs < 0.001 || abs >= 10000) return figure(n).replace(/\.0(?= )/, '')
+  return `${n < 0 ? MINUS : ''}${Number(abs.toPrecision(3))}`
 }
 
 /** A difference with its sign. */

@@ -1,14 +1,468 @@
 /**
  * The engine as a trainer offers it to nodes: EngineAccess (nodes/_kit/context.ts) over engine/, for one EngineHost (server/executor/context.ts).
- * `openEngine` is called once per trainer, before its first node; the factory it gives, once per attempt.
+ * `openEngine` is called once per trainer, before its first node; the factory it gives, once per attempt. Warmth is only speed (R-25): models
+ * are kept open and one set of weights stays loaded between nodes, and every job works in a fresh trainer as well.
  */
-import { AppError } from '../errors'
-import type { EngineFactory } from '../executor/context'
+import { createHash } from 'node:crypto'
+import * as fs from 'node:fs'
+import * as path from 'node:path'
+import { pathToFileURL } from 'node:url'
+import type { Backend } from '../../engine/backends/backend'
+import { openBackend } from '../../engine/backends/choose'
+import { type EncodedSet, encodeRows, promptOf, type Row } from '../../engine/data/encode'
+import { EngineError } from '../../engine/errors'
+import { evaluate } from '../../engine/evaluate/evaluate'
+import { writeHfFolder } from '../../engine/formats/hf-folder'
+import { floatTensor, writeSafetensors } from '../../engine/formats/safetensors'
+import { MODEL_TEXTS } from '../../engine/formats/source'
+import { generate } from '../../engine/generate/generate'
+import { readModelHeader } from '../../engine/inspect'
+import { type LoadedModel, loadModel } from '../../engine/model'
+import { logits } from '../../engine/programs/index'
+import { breathe, InferenceSession } from '../../engine/session'
+import { type TrainedWeights, train } from '../../engine/train/train'
+import type { ArtifactAccess, EngineAccess, TrainEvent } from '../../nodes/_kit/context'
+import type { DatasetHandle, Digest, FileHandle, ModelHandle } from '../../nodes/_kit/ports'
+import type { EngineFactory, EngineHost } from '../executor/context'
 
-/** @throws AppError NO_ENGINE */
-export async function openEngine(_options: { cache: string; root: string }): Promise<EngineFactory> {
-  throw new AppError('NO_ENGINE', {
-    message: 'The training engine is not part of this build yet.',
-    where: 'server/workers/engine-access.ts',
+type StoredFile = { path: string; digest: Digest; size: number }
+
+/** Models kept open: headers, tokenizer and file handles, no weights. */
+const OPEN_MODELS = 4
+
+/**
+ * @param options.root the checkout, where the install script lies
+ * @throws EngineError `backend` when not even the fallback runs
+ */
+export async function openEngine({ cache, root }: { cache: string; root: string }): Promise<EngineFactory> {
+  // By path, not bundled: the script looks for its packages beside itself.
+  const install = await import(pathToFileURL(path.join(root, 'scripts', 'engine-install.mjs')).href)
+  const installed = install.installedEngine({ cache }) as { addon: string } | null
+  const choice = await openBackend({
+    addon: installed?.addon ?? null,
+    reason: 'TensorFlow is not installed; npm start says what is missing and how to get it',
+  })
+  const engine = new WarmEngine(choice.backend, choice.reason)
+  return (host) => engine.access(host)
+}
+
+/** What a trainer keeps between attempts. */
+class WarmEngine {
+  readonly #backend: Backend
+  readonly #reason: string
+  /** By base and delta; oldest first. */
+  readonly #models = new Map<string, LoadedModel>()
+  #session: { key: string; session: InferenceSession } | null = null
+
+  constructor(backend: Backend, reason: string) {
+    this.#backend = backend
+    this.#reason = reason
+  }
+
+  access(host: EngineHost): EngineAccess {
+    return {
+      backend: { name: this.#backend.name, device: this.#backend.device, reason: this.#reason },
+      importModel: (source) => importModel(host, source),
+      header: async (handle) => ({
+        ...readModelHeader(await locate(host, handle)),
+        name: handle.base.name,
+        license: handle.base.license,
+        downloaded: true,
+      }),
+      train: (job) => this.#train(host, job),
+      evaluate: async (job) => {
+        const { model, session } = await this.#loaded(host, job.model)
+        const { set, rows } = await this.#encode(host, model, job.data, job.max_length, job.train_on)
+        const { loss, perplexity, tokens, rowLosses } = await evaluate(session, set, rows, {
+          batch: job.batch_size,
+          padId: model.padId,
+          signal: host.signal,
+          ...(job.onProgress && { onProgress: job.onProgress }),
+        })
+        return { loss, perplexity, tokens, rowLosses: [...rowLosses] }
+      },
+      generate: async (job) => {
+        const { model, session } = await this.#loaded(host, job.model)
+        const rows = await readRows(host.artifacts, job.data)
+        const prompts = rows.map((row, i) => {
+          const prompt = promptOf(model, row)
+          if (prompt) return prompt
+          throw new EngineError('bad_argument', 'raw text asks the model nothing', {
+            where: `row ${i + 1}`,
+            expected: 'messages, or a prompt and a completion',
+          })
+        })
+        const { options } = job
+        const answers = await generate(
+          session,
+          prompts.map(({ ids }) => ids),
+          {
+            temperature: options.temperature,
+            topK: options.top_k,
+            topP: options.top_p,
+            repetitionPenalty: options.repetition_penalty,
+            maxNewTokens: options.max_new_tokens,
+            batch: options.batch_size,
+            seed: options.seed,
+            stopIds: model.stopIds,
+            usableIds: model.tokenizer.size,
+            padId: model.padId,
+            signal: host.signal,
+            ...(job.onProgress && { onProgress: job.onProgress }),
+          },
+        )
+        return {
+          prompts: prompts.map(({ text }) => text),
+          texts: answers.map(({ ids }) => model.tokenizer.decode(ids, { skipSpecialTokens: true })),
+          tokens: answers.map(({ ids }) => ids.length),
+          truncated: answers.map(({ stop }) => stop === null),
+        }
+      },
+      exportFolder: (job) => this.#export(host, job),
+    }
+  }
+
+  /** The model, opened; without weights on the backend. */
+  async #open(host: EngineHost, handle: ModelHandle): Promise<LoadedModel> {
+    const key = keyOf(handle)
+    const known = this.#models.get(key)
+    if (known) {
+      this.#models.delete(key)
+      this.#models.set(key, known)
+      return known
+    }
+    const model = loadModel(await locate(host, handle), { delta: handle.delta && (await host.artifacts.path(handle.delta)) })
+    this.#models.set(key, model)
+    for (const [old, oldest] of this.#models) {
+      if (this.#models.size <= OPEN_MODELS) break
+      if (this.#session?.key === old) continue
+      oldest.close()
+      this.#models.delete(old)
+    }
+    return model
+  }
+
+  /** The model with its weights on the backend, in fp32: scores must not depend on the rounding of a training precision. */
+  async #loaded(host: EngineHost, handle: ModelHandle): Promise<{ model: LoadedModel; session: InferenceSession }> {
+    const model = await this.#open(host, handle)
+    const key = keyOf(handle)
+    if (this.#session?.key !== key) {
+      this.#unload()
+      this.#session = { key, session: new InferenceSession(this.#backend, model) }
+    }
+    return { model, session: this.#session.session }
+  }
+
+  #unload(): void {
+    this.#session?.session.close()
+    this.#session = null
+  }
+
+  async #encode(
+    host: EngineHost,
+    model: LoadedModel,
+    data: DatasetHandle,
+    maxLength: number,
+    trainOn: 'completion' | 'assistant' | 'last_turn' | 'all',
+  ): Promise<{ set: EncodedSet; rows: number }> {
+    const rows = await readRows(host.artifacts, data)
+    const { tokenizer, template } = model
+    const set = await encodeRows({ tokenizer, template, trainOn }, rows, { maxLength, yieldNow: breathe })
+    if (set.dropped.length)
+      host.log(
+        `${set.dropped.length} of ${rows.length} rows of ${data.name} are longer than ${maxLength} tokens and were left out.`,
+        'warn',
+      )
+    return { set, rows: rows.length }
+  }
+
+  async *#train(host: EngineHost, job: Parameters<EngineAccess['train']>[0]): AsyncGenerator<TrainEvent, void, undefined> {
+    const { args } = job
+    const model = await this.#open(host, job.model)
+    // Two sets of weights at once would be memory for nothing.
+    this.#unload()
+    const { set } = await this.#encode(host, model, job.data, args.max_length, args.train_on)
+    const validation = job.validation && (await this.#encode(host, model, job.validation, args.max_length, args.train_on)).set
+    if (!set.rows.length)
+      throw new EngineError('bad_argument', 'no row is left to train on', {
+        where: 'max_length',
+        got: String(args.max_length),
+        fix: 'raise max_length',
+      })
+    if (set.endTrained < set.rows.length)
+      host.log(
+        `The end of the answer trains in ${set.endTrained} of ${set.rows.length} rows: the model may not learn when to stop.`,
+        'warn',
+      )
+
+    const saved = await host.checkpoint.latest()
+    const files = saved && new Map((await readManifest(host.artifacts, saved.manifest)).map((file) => [file.path, file.digest]))
+    const located = new Map<string, string>()
+    for (const [name, digest] of files ?? []) located.set(name, await host.artifacts.path(digest))
+
+    const loop = train({
+      backend: this.#backend,
+      weights: model,
+      data: set,
+      ...(validation && { validation }),
+      trainable: job.trainable?.names ?? model.model.parameters.map(({ name }) => name),
+      args,
+      scratch: host.tmp,
+      padId: model.padId,
+      identity: { base: job.model.base.manifest, delta: job.model.delta },
+      ...(files && { resume: (name: string) => located.get(name) ?? null }),
+      onCheckpoint: async (folder, names, at) => {
+        const stored: StoredFile[] = []
+        for (const name of names) stored.push(await store(host.artifacts, path.join(folder, name), name))
+        await host.checkpoint.save({ ...at, files: stored })
+      },
+      signal: host.signal,
+      stop: host.stop,
+      takeCheckpointRequest: () => host.takeCheckpointRequest(),
+    })
+    for await (const event of loop) {
+      if (event.type === 'done') {
+        const { weights, ...rest } = event
+        yield { ...rest, delta: await this.#delta(host, model, weights) }
+      } else if (event.type === 'stopped') yield { type: 'stopped', step: event.step }
+      else yield event
+    }
+  }
+
+  /** Stores every parameter that differs from the base: what this training changed, and what an earlier one did. */
+  async #delta(host: EngineHost, model: LoadedModel, weights: TrainedWeights): Promise<Digest> {
+    const trained = new Set(weights.names)
+    const file = path.join(host.tmp, 'delta.safetensors')
+    const changed = model.model.parameters.filter(({ name }) => trained.has(name) || model.changed.includes(name))
+    await writeSafetensors(
+      file,
+      changed.map(({ name, shape }) => floatTensor(name, shape, 'F32', () => (trained.has(name) ? weights.read(name) : model.read(name)))),
+    )
+    return host.artifacts.putFile(file)
+  }
+
+  /** Writes the folder, reads it back through the import path and compares before anything counts as exported (F-57). */
+  async #export(
+    host: EngineHost,
+    job: Parameters<EngineAccess['exportFolder']>[0],
+  ): Promise<{ file: FileHandle; maxLogitDifference: number }> {
+    const { model, session } = await this.#loaded(host, job.model)
+    const { source } = model
+    const probes = probesOf(model)
+    const before = await probe(session, probes, model.padId)
+
+    const folder = path.join(host.tmp, 'export')
+    const names = await writeHfFolder(folder, {
+      config: { ...source.config, torch_dtype: { F32: 'float32', BF16: 'bfloat16', F16: 'float16' }[job.dtype] },
+      tensors: model.model.parameters.map(({ name, shape }) => floatTensor(name, shape, job.dtype, () => model.read(name))),
+      metadata: job.metadata,
+      texts: { ...Object.fromEntries(MODEL_TEXTS.map((name) => [name, source.text(name)])), 'README.md': job.card },
+      companions: source.companions,
+    })
+    this.#unload()
+    const again = loadModel(folder)
+    const check = new InferenceSession(this.#backend, again)
+    try {
+      const after = await probe(check, probes, again.padId)
+      const difference = compare({ before, after, dtype: job.dtype })
+      same('stop tokens', model.stopIds.join(', '), again.stopIds.join(', '))
+      for (const name of MODEL_TEXTS) same(name, digestOf(source.text(name)), digestOf(again.source.text(name)))
+      for (const { text, ids } of probes)
+        same(`tokens of "${text}"`, ids.join(' '), again.tokenizer.encode(text, { addSpecialTokens: false }).ids.join(' '))
+      if (job.dtype === 'F32') {
+        const options = { temperature: 0, maxNewTokens: 24, batch: 8, stopIds: [], padId: model.padId } as const
+        const prompts = probes.map(({ ids }) => ids)
+        const written = await generate(check, prompts, { ...options, usableIds: again.tokenizer.size })
+        check.close()
+        const { session: trained } = await this.#loaded(host, job.model)
+        const wanted = await generate(trained, prompts, { ...options, usableIds: model.tokenizer.size })
+        wanted.forEach(({ ids }, i) => {
+          same(`greedy text after "${probes[i]?.text}"`, ids.join(' '), written[i]?.ids.join(' ') ?? '')
+        })
+      }
+      const stored: StoredFile[] = []
+      for (const name of names) stored.push(await store(host.artifacts, path.join(folder, name), name))
+      return { file: await host.artifacts.putManifest(job.name, stored), maxLogitDifference: difference }
+    } finally {
+      check.close()
+      again.close()
+    }
+  }
+}
+
+const keyOf = (handle: ModelHandle): string => `${handle.base.manifest}/${handle.delta ?? 'base'}`
+const digestOf = (text: string | null): string => (text === null ? 'none' : createHash('sha256').update(text).digest('hex').slice(0, 12))
+
+async function readManifest(artifacts: ArtifactAccess, manifest: Digest): Promise<StoredFile[]> {
+  return (JSON.parse(await artifacts.readText(manifest)) as { files: StoredFile[] }).files
+}
+
+async function store(artifacts: ArtifactAccess, file: string, name: string): Promise<StoredFile> {
+  const { size } = fs.statSync(file)
+  return { path: name, digest: await artifacts.putFile(file), size }
+}
+
+/** Rows as nodes wrote them (ports.ts: DatasetHandle.artifact). */
+async function readRows(artifacts: ArtifactAccess, data: DatasetHandle): Promise<Row[]> {
+  if (data.format !== 'messages' && data.format !== 'prompt_completion' && data.format !== 'text') {
+    throw new EngineError('bad_argument', `${data.format} rows are not for training`, {
+      where: data.name,
+      expected: 'messages, prompt and completion, or text',
+    })
+  }
+  const text = await artifacts.readText(data.artifact)
+  // Not a splitter for all line ends: U+2028 may stand inside a row.
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Row)
+}
+
+/** Where the base can be opened: a GGUF as it lies in the store, a folder as links to its files. */
+async function locate(host: EngineHost, handle: ModelHandle): Promise<string> {
+  const files = await readManifest(host.artifacts, handle.base.manifest)
+  const [only] = files
+  if (files.length === 1 && only?.path.toLowerCase().endsWith('.gguf')) return host.artifacts.path(only.digest)
+  // Beside the attempt's own folder, because a model stays open longer than an attempt lasts.
+  const folder = path.join(path.dirname(host.tmp), 'models', handle.base.manifest)
+  fs.mkdirSync(folder, { recursive: true })
+  for (const file of files) {
+    const link = path.join(folder, file.path)
+    fs.mkdirSync(path.dirname(link), { recursive: true })
+    if (!fs.existsSync(link)) fs.symlinkSync(await host.artifacts.path(file.digest), link)
+  }
+  return folder
+}
+
+/** What is kept of a Hugging Face folder: never pickle files, never anything that is no part of a model (SEC-9). */
+const MODEL_FILE = /^(?:[\w.-]+\.(?:safetensors|json|jinja)|readme\.md|licen[cs]e(?:\.\w+)?|notice(?:\.\w+)?)$/i
+
+async function importModel(
+  host: EngineHost,
+  { path: location, name, source, license }: Parameters<EngineAccess['importModel']>[0],
+): Promise<ModelHandle> {
+  const header = readModelHeader(location)
+  const loaded = loadModel(location)
+  try {
+    const file = loaded.source.container === 'gguf' ? loaded.source.path : null
+    const folder = file === null ? loaded.source.path : path.dirname(file)
+    const names =
+      file === null
+        ? fs.readdirSync(folder).filter((entry) => MODEL_FILE.test(entry) && fs.statSync(path.join(folder, entry)).isFile())
+        : [path.basename(file)]
+    const files: StoredFile[] = []
+    for (const entry of names) files.push(await store(host.artifacts, path.join(folder, entry), entry))
+    const { manifest } = await host.artifacts.putManifest(name, files)
+    const template = loaded.source.text('chat_template.jinja')
+    return {
+      base: { manifest, name, source, license: license ?? header.license },
+      delta: null,
+      modelType: header.modelType,
+      dtype: header.dtype,
+      parameters: header.parameters.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0),
+      blocks: header.blocks,
+      vocabSize: header.vocabSize,
+      contextLength: header.contextLength,
+      tiedEmbeddings: header.tiedEmbeddings,
+      tokenizer: await host.artifacts.put(loaded.source.text('tokenizer.json') ?? ''),
+      chatTemplate: template === null ? null : await host.artifacts.put(template),
+      trainable: null,
+      lineage: [],
+    }
+  } finally {
+    loaded.close()
+  }
+}
+
+type Probe = { text: string; ids: number[] }
+
+/** Fixed texts that the export gate compares on: prose, digits, code, other scripts, white space, and a chat where there is a template. */
+function probesOf(model: LoadedModel): Probe[] {
+  const texts = [
+    'The quick brown fox jumps over the lazy dog.',
+    'This agreement is made on 3 March 2024 between',
+    'for (let i = 0; i < 10; i++) {\n  total += i',
+    'Ce contrat est régi par le droit français; “prix”: 1.250,50 €',
+    '  two leading spaces, a\ttab and 한국어 日本語 🙂',
+    '{"supplier": "',
+    '1234567890',
+  ]
+  const asked = model.template?.render([{ role: 'user', content: 'What is the notice period?' }], { addGenerationPrompt: true })
+  return [...texts, ...(asked ? [asked] : [])].map((text) => ({ text, ids: model.tokenizer.encode(text, { addSpecialTokens: false }).ids }))
+}
+
+/** Logits of every position of every probe. */
+async function probe(
+  session: InferenceSession,
+  probes: readonly Probe[],
+  padId: number,
+): Promise<{ values: Float32Array; vocab: number; rows: number[] }> {
+  const length = Math.min(session.plan.model.config.contextLength, Math.max(...probes.map(({ ids }) => ids.length)))
+  const program = logits(session.plan, { batch: probes.length, length, name: `probe-${probes.length}x${length}` })
+  const executable = await session.prepare([program])
+  const ids = new Int32Array(probes.length * length).fill(padId)
+  const rows: number[] = []
+  probes.forEach((one, b) => {
+    one.ids.slice(0, length).forEach((id, t) => {
+      ids[b * length + t] = id
+      rows.push(b * length + t)
+    })
+  })
+  const { logits: values } = await executable.run(program.name, { ids }, ['logits'])
+  return { values: values as Float32Array, vocab: session.plan.model.config.vocabSize, rows }
+}
+
+type Probed = Awaited<ReturnType<typeof probe>>
+
+/**
+ * Largest difference of two logits; throws when it is above what the dtype explains (F-58): 1e-4 for F32, and for the 16-bit types
+ * 1e-3 nats of mean divergence per token.
+ */
+function compare({ before, after, dtype }: { before: Probed; after: Probed; dtype: 'F32' | 'BF16' | 'F16' }): number {
+  let largest = 0
+  let divergence = 0
+  const { vocab, rows } = before
+  for (const row of rows) {
+    const a = before.values.subarray(row * vocab, (row + 1) * vocab)
+    const b = after.values.subarray(row * vocab, (row + 1) * vocab)
+    for (let i = 0; i < vocab; i++) {
+      const difference = Math.abs((a[i] as number) - (b[i] as number))
+      // Written so that NaN counts as the largest of all.
+      if (!(difference <= largest)) largest = difference
+    }
+    divergence += divergenceOf(a, b)
+  }
+  const mean = divergence / rows.length
+  const fine = dtype === 'F32' ? largest <= 1e-4 : mean <= 1e-3
+  if (!fine) {
+    throw new EngineError('mismatch', 'the written folder does not compute what the model in memory does; it was not exported', {
+      where: 'export',
+      expected: dtype === 'F32' ? 'logits within 1e-4' : 'a divergence of at most 1e-3 nats per token',
+      got: dtype === 'F32' ? String(largest) : String(mean),
+      fix: dtype === 'F32' ? 'report this with the log' : 'export with 32 bit',
+    })
+  }
+  return largest
+}
+
+/** Kullback-Leibler divergence of softmax(b) from softmax(a), nats. */
+function divergenceOf(a: Float32Array, b: Float32Array): number {
+  const logSum = (values: Float32Array): number => {
+    const top = values.reduce((x, y) => Math.max(x, y), Number.NEGATIVE_INFINITY)
+    return top + Math.log(values.reduce((sum, x) => sum + Math.exp(x - top), 0))
+  }
+  const za = logSum(a)
+  const zb = logSum(b)
+  let sum = 0
+  for (let i = 0; i < a.length; i++) sum += Math.exp((a[i] as number) - za) * ((a[i] as number) - za - ((b[i] as number) - zb))
+  return sum
+}
+
+function same(what: string, expected: string, got: string): void {
+  if (expected === got) return
+  throw new EngineError('mismatch', `${what} changed on the way to the file; the model was not exported`, {
+    where: 'export',
+    expected,
+    got,
   })
 }

@@ -12,9 +12,8 @@ import { Button } from '../ui/button'
 import { Empty } from '../ui/notice'
 import { EditorProvider } from './context'
 import { dropDraft, readDraft } from './draft'
-import { EditorShell, type RunPanelProps } from './editor-shell'
+import { EditorShell } from './editor-shell'
 import { sameJson } from './editor-state'
-import { RunPanelSlot } from './run-panel-slot'
 
 export default function EditorPage({ id, fresh }: { id: string; fresh: boolean }) {
   const trpc = useTRPC()
@@ -67,7 +66,6 @@ export default function EditorPage({ id, fresh }: { id: string; fresh: boolean }
         savedAt={data.updatedAt}
         draft={offered}
         fresh={fresh}
-        runPanel={(props: RunPanelProps) => <RunPanelSlot {...props} />}
         onCopy={async (document, name) => {
           const made = await client.pipelines.create.mutate({ name: name.slice(0, 200), document })
           dropDraft(id)

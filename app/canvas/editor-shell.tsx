@@ -2,15 +2,17 @@
 /** The editor's frame (UX-8 … UX-15): top bar, nodes left, canvas, settings right, run panel below. Sizes belong to the viewer, so they are
  * kept in this browser and never in the document. */
 import { ReactFlowProvider } from '@xyflow/react'
-import { type ReactNode, useCallback, useEffect, useMemo, useRef, useState } from 'react'
+import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
 import { Group, Panel, type PanelSize, Separator, usePanelRef } from 'react-resizable-panels'
 import { type Fault, faultOf } from '../fault'
-import { busiest, runShare } from '../runs/reduce'
-import { useRun } from '../runs/store'
+import { RunAnnouncer } from '../runs/announcer'
+import { RunPanel } from '../runs/run-panel'
+import { useTabTitle } from '../runs/tab-title'
+import { useRunView } from '../runs/use-run-view'
 import { useTRPCClient } from '../trpc'
 import { Button, IconButton } from '../ui/button'
 import { Notice } from '../ui/notice'
-import { percent, when } from '../ui/words'
+import { when } from '../ui/words'
 import { ActionsProvider } from './actions-context'
 import { Canvas } from './canvas'
 import { CommandMenu } from './command-menu'
@@ -37,34 +39,30 @@ const LEFT = { open: 220, folded: 48, min: 180, max: 360 }
 const RIGHT = { open: 320, folded: 0, min: 280, max: 520 }
 const BOTTOM = { open: 220, folded: 33, min: 120, max: '60%' }
 
-export type RunPanelProps = { pipelineId: string; runId: string | null; folded: boolean; onFold: () => void; summary: string | null }
-
 export function EditorShell({
   savedAt,
   draft,
   fresh,
-  runPanel,
   onCopy,
 }: {
   savedAt: Date | null
   /** Edits of an earlier visit that the server never got (UX-45). */
   draft: Draft | null
   fresh: boolean
-  runPanel: (props: RunPanelProps) => ReactNode
   /** Keeps this document as a pipeline of its own and goes there. */
   onCopy: (document: Draft['document'], name: string) => Promise<void>
 }) {
   return (
     <ReactFlowProvider>
       <ActionsProvider>
-        <Frame savedAt={savedAt} draft={draft} fresh={fresh} runPanel={runPanel} onCopy={onCopy} />
+        <Frame savedAt={savedAt} draft={draft} fresh={fresh} onCopy={onCopy} />
       </ActionsProvider>
     </ReactFlowProvider>
   )
 }
 
-function Frame({ savedAt, draft, fresh, runPanel, onCopy }: Parameters<typeof EditorShell>[0]) {
-  const { editor, view } = useStores()
+function Frame({ savedAt, draft, fresh, onCopy }: Parameters<typeof EditorShell>[0]) {
+  const { editor, view: show } = useStores()
   const client = useTRPCClient()
   const id = useEditor((s) => s.id)
   const name = useEditor((s) => s.name)
@@ -72,9 +70,9 @@ function Frame({ savedAt, draft, fresh, runPanel, onCopy }: Parameters<typeof Ed
   const ask = useCallback(
     (target: RunTarget) => {
       setAsked(target)
-      view.getState().set({ open: 'plan', checked: true })
+      show.getState().set({ open: 'plan', checked: true })
     },
-    [view],
+    [show],
   )
   const control = useRunControl(id, ask)
   const save = useSave(savedAt)
@@ -86,7 +84,15 @@ function Frame({ savedAt, draft, fresh, runPanel, onCopy }: Parameters<typeof Ed
   const panels = useFolds()
   const commands = useCommands({ fold: panels.fold, save: () => void save.flush() })
   useKeys(commands)
-  useTitle(name)
+  const { view } = useRunView(control.run)
+  useTabTitle(view?.run, name)
+  const select = useCallback(
+    (node: string) => {
+      editor.getState().select({ nodes: [node], edges: [] })
+      show.getState().set({ tab: 'run', reveal: node, focused: node })
+    },
+    [editor, show],
+  )
 
   // A run that starts is worth seeing: the run panel opens once.
   const wasActive = useRef(control.active)
@@ -199,7 +205,7 @@ function Frame({ savedAt, draft, fresh, runPanel, onCopy }: Parameters<typeof Ed
             <LeftPanel
               folded={panels.folded.left}
               onFold={panels.fold.left}
-              onKeys={() => view.getState().set({ open: 'keys' })}
+              onKeys={() => show.getState().set({ open: 'keys' })}
               onAdd={() => commands('add-node')}
             />
           </Panel>
@@ -224,13 +230,16 @@ function Frame({ savedAt, draft, fresh, runPanel, onCopy }: Parameters<typeof Ed
                 onResize={(size) => panels.resized('bottom', size)}
               >
                 <section className="bottom-p" aria-label="Run" data-region="run">
-                  {runPanel({
-                    pipelineId: id,
-                    runId: control.run,
-                    folded: panels.folded.bottom,
-                    onFold: panels.fold.bottom,
-                    summary: plan?.summary.text ?? null,
-                  })}
+                  <RunPanel
+                    pipelineId={id}
+                    runId={control.run}
+                    folded={panels.folded.bottom}
+                    onFold={panels.fold.bottom}
+                    summary={plan?.summary.text ?? null}
+                    onSelect={select}
+                    onShow={control.show}
+                  />
+                  {view ? <RunAnnouncer run={view.run} nodes={view.nodes} /> : null}
                 </section>
               </Panel>
             </Group>
@@ -353,22 +362,6 @@ function Said() {
       {said}
     </div>
   )
-}
-
-/** "61 % · Contract fields" while it works (UX-80). */
-function useTitle(name: string) {
-  const run = useRun()
-  const at = run ? busiest(run) : null
-  const share =
-    run && (run.status === 'running' || run.status === 'queued')
-      ? at?.node.progress && at.node.progress.total > 0
-        ? at.node.progress.done / at.node.progress.total
-        : runShare(run)
-      : null
-  const words = share === null ? name : `${percent(Math.min(1, share))} · ${name}`
-  useEffect(() => {
-    document.title = `${words} · Thaw`
-  }, [words])
 }
 
 type Side = 'left' | 'right' | 'bottom'

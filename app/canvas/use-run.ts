@@ -2,7 +2,7 @@
 /** Starts, stops and follows the runs of this pipeline; the newest is the one the canvas shows. A run outlives the page (UX-70). */
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
-import { reach } from '../../nodes/_kit/wires'
+import { neighbours, reach } from '../../nodes/_kit/wires'
 import { type Fault, faultOf } from '../fault'
 import { useLiveRun } from '../runs/live'
 import { useRun } from '../runs/store'
@@ -20,6 +20,8 @@ export type RunControl = RunLink & {
   /** What the server said to the last start, stop or resume; shown until the next. */
   fault: Fault | null
   clearFault(): void
+  /** Shows another run of this pipeline. */
+  show(run: string): void
   /** Starts although there are warnings. */
   startAnyway(target: RunTarget): void
 }
@@ -76,7 +78,7 @@ export function useRunControl(pipelineId: string, onAsk: (target: RunTarget) => 
       const { problems, nodes } = derived.getState()
       const wires = new Map(Object.values(nodes).map((node) => [node.node, node.wires as Record<string, { node: string; port: string }>]))
       const ends = targetOf(target)
-      const inside = ends === null ? null : new Set(ends.flatMap((end) => [end, ...reach(wires, end, 'up')]))
+      const inside = ends === null ? null : new Set(ends.flatMap((end) => [end, ...reach(neighbours(wires).up, end)]))
       const here = problems.filter((p) => p.node === null || (!document.nodes[p.node]?.disabled && (inside === null || inside.has(p.node))))
       if (here.some((p) => p.severity === 'error')) {
         view.getState().set({ open: 'check', checked: true })
@@ -121,7 +123,22 @@ export function useRunControl(pipelineId: string, onAsk: (target: RunTarget) => 
       stopping: stopping.isPending || (active && live?.wanted != null),
       fault,
       clearFault: () => setFault(null),
+      show: follow,
     }),
-    [id, number, active, start, startAnyway, stop, resume, submit.isPending, resuming.isPending, stopping.isPending, live?.wanted, fault],
+    [
+      id,
+      number,
+      active,
+      start,
+      startAnyway,
+      stop,
+      resume,
+      submit.isPending,
+      resuming.isPending,
+      stopping.isPending,
+      live?.wanted,
+      fault,
+      follow,
+    ],
   )
 }

@@ -10,7 +10,14 @@ import { findChromium } from '../../scripts/chromium.mjs'
 import { ROOT } from './product'
 
 export type Theme = 'light' | 'dark'
-type Options = { theme?: Theme; width?: number; height?: number; reducedMotion?: boolean; forcedColors?: boolean; hasTouch?: boolean }
+export type SessionOptions = {
+  theme?: Theme
+  width?: number
+  height?: number
+  reducedMotion?: boolean
+  forcedColors?: boolean
+  hasTouch?: boolean
+}
 
 export interface Session {
   readonly page: Page
@@ -35,7 +42,12 @@ export async function launch(): Promise<Browser> {
  * Runs `work` in a fresh profile, logged in through the printed URL, on the start page. Fails when `work` fails, with what the page had
  * complained about until then and a screenshot, and when it ends well but the page was not clean.
  */
-export async function inSession<T>(browser: Browser, url: string, options: Options, work: (session: Session) => Promise<T>): Promise<T> {
+export async function inSession<T>(
+  browser: Browser,
+  url: string,
+  options: SessionOptions,
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
   const { theme = 'light', width = 1440, height = 900, reducedMotion = false, forcedColors = false, hasTouch = false } = options
   const { origin } = new URL(url)
   const context = await browser.newContext({

@@ -194,6 +194,7 @@ export async function prepare(source: string, out: string): Promise<void> {
     pad_token_id: 2,
     torch_dtype: 'float32',
   })
+  await writeFile(join(start, 'README.md'), '---\nlicense: cc0-1.0\n---\n')
   await writeSafetensors(join(start, 'model.safetensors'), initialTensors(r))
 
   const rows = texts.flatMap(rowsOf)

@@ -52,10 +52,12 @@ export function modelCard({ name, model, header, dtype, metrics, provenance }: C
     '',
   )
   if (model.lineage.length === 0) body.push('Nothing: the weights are those of the base model.')
-  for (const entry of model.lineage) {
+  for (const [i, entry] of model.lineage.entries()) {
     const share = entry.parameters / model.parameters
+    const what = share < 1 ? `${model.trainable ? `: ${model.trainable.summary}` : ''}; all others are bit for bit those of the base` : ''
+    if (model.lineage.length > 1) body.push(...(i > 0 ? [''] : []), `${i + 1}. training, node \`${entry.node}\``, '')
     body.push(
-      `- ${countWords(entry.parameters)} of ${countWords(model.parameters)} parameters (${percentWords(share)})${model.trainable && share < 1 ? `: ${model.trainable.summary}` : ''}; all others are bit for bit those of the base.`,
+      `- ${countWords(entry.parameters)} of ${countWords(model.parameters)} parameters (${percentWords(share)})${what}.`,
       `- ${plural(entry.steps, 'optimizer step')}, ${plural(Math.round(entry.epochs * 100) / 100, 'epoch')}, seed ${entry.seed}.`,
       `- Training rows: sha256 \`${entry.data}\`, from a file with sha256 \`${entry.source}\`.`,
     )

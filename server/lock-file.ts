@@ -63,6 +63,9 @@ export function readOwner<T extends Owner = Owner>(path: string): T | null {
   }
 }
 
+/** Never notified: waiting on it is a short sleep without giving up the caller's turn. */
+const PAUSE = new Int32Array(new SharedArrayBuffer(4))
+
 /**
  * Takes the lock at `path`, or returns the living owner that holds it. `link` makes taking it one indivisible step: the file appears with its
  * content or not at all.
@@ -72,7 +75,7 @@ export function takeLock(path: string): { taken: true; release(): void } | { tak
   const mine = `${path}.${process.pid}`
   writeFileSync(mine, JSON.stringify(thisProcess()), { mode: 0o600 })
   try {
-    for (let round = 0; round < 20; round++) {
+    for (let round = 0; round < 100; round++) {
       try {
         linkSync(mine, path)
         return {
@@ -86,11 +89,34 @@ export function takeLock(path: string): { taken: true; release(): void } | { tak
       }
       const owner = readOwner(path)
       if (owner && isAlive(owner)) return { taken: false, owner }
-      rmSync(path, { force: true })
+      clearDead(path, mine)
+      Atomics.wait(PAUSE, 0, 0, 2)
     }
     return { taken: false, owner: readOwner(path) ?? { pid: 0, started: null } }
   } finally {
     rmSync(mine, { force: true })
+  }
+}
+
+/**
+ * Removes a dead owner's lock, one process at a time: without the guard, two that saw the same dead owner could remove each other's fresh lock.
+ * The guard is held for two file operations; one left by a process that was killed between them goes when its owner is seen to be dead.
+ */
+function clearDead(path: string, mine: string): void {
+  const guard = `${path}.takeover`
+  try {
+    linkSync(mine, guard)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    const other = readOwner(guard)
+    if (other && !isAlive(other)) rmSync(guard, { force: true })
+    return
+  }
+  try {
+    const owner = readOwner(path)
+    if (!owner || !isAlive(owner)) rmSync(path, { force: true })
+  } finally {
+    rmSync(guard, { force: true })
   }
 }
 

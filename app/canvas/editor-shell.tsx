@@ -82,7 +82,7 @@ function Frame({ savedAt, draft, fresh, onCopy }: Parameters<typeof EditorShell>
   const [renameFault, setRenameFault] = useState<Fault | null>(null)
 
   const panels = useFolds()
-  const commands = useCommands({ fold: panels.fold, save: () => void save.flush() })
+  const commands = useCommands({ fold: panels.fold, save: () => void save.flush(), link: control })
   useKeys(commands)
   const { view } = useRunView(control.run)
   useTabTitle(view?.run, name)

@@ -7,7 +7,7 @@ import { FIT } from './canvas-controls'
 import { useStores } from './context'
 import { placeOf } from './graph-queries'
 import { bindingFor, type CommandId } from './keys'
-import { useRunLink } from './run-link'
+import type { RunLink } from './run-link'
 
 export const isMac = (): boolean => typeof navigator !== 'undefined' && /Mac|iPhone|iPad/.test(navigator.platform)
 
@@ -25,12 +25,12 @@ const inCanvas = (target: Element | null): boolean =>
 
 export type Fold = { left(): void; right(): void; bottom(): void }
 
-export function useCommands(options: { fold: Fold; save: () => void }): (command: CommandId) => void {
+/** `link` is given, since the one who provides it to the page is the one who calls this. */
+export function useCommands(options: { fold: Fold; save: () => void; link: RunLink }): (command: CommandId) => void {
   const { editor, view } = useStores()
   const actions = useActions()
   const flow = useReactFlow()
-  const link = useRunLink()
-  const { fold, save } = options
+  const { fold, save, link } = options
   return useCallback(
     (command) => {
       const show = view.getState()

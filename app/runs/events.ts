@@ -31,13 +31,37 @@ export type Checkpoint = { step: number; manifest: string; metric?: number }
 /** One point of the live curves; `step` is the x axis. */
 export type Point = { step: number } & Record<string, number>
 
+/** Why a node is in its state; codes of the executor and of a plan. */
+export type ReasonData = { code: string; text?: string; node?: string; run?: number; seconds?: number; message?: string }
+
+/** A reason in words; null when it says nothing that the state does not say. */
+export function reasonWords(reason: string | ReasonData | null | undefined): string | null {
+  if (reason === null || reason === undefined || typeof reason === 'string') return reason ?? null
+  if (typeof reason.text === 'string') return reason.text
+  switch (reason.code) {
+    case 'upstream-failed':
+      return `because ${reason.node ?? 'a node before it'} failed`
+    case 'same-content':
+      return 'its inputs came out the same'
+    case 'transient':
+      return `tried again in ${Math.round(reason.seconds ?? 0)} s`
+    case 'lost':
+      return 'its worker was lost; another goes on'
+    case 'released':
+      return 'given back by a worker that stopped'
+    default:
+      return reason.message ?? null
+  }
+}
+
 type Kinds = {
   run: { status: RunStatus; wanted?: string }
   node: {
     status: NodeStatus
     /** Absent where none was made: waiting, queued, skipped. */
     attempt?: number | null
-    reason?: string | null
+    /** In words, or as the executor says it. */
+    reason?: string | ReasonData | null
     outputs?: Record<string, unknown> | null
     error?: RunError | null
     key?: string | null

@@ -12,6 +12,7 @@ import {
   type RunError,
   type RunEvent,
   type RunStatus,
+  reasonWords,
 } from './events'
 import { addPoints, cutFrom, EMPTY_SERIES, type Series } from './series'
 
@@ -109,7 +110,7 @@ function foldNode(node: NodeRun, event: RunEvent, settled: boolean): NodeRun {
         ...seen,
         status,
         attempt: Math.max(attempt, node.attempt),
-        reason: reason ?? null,
+        reason: reasonWords(reason),
         outputs: outputs ?? (ended ? node.outputs : null),
         error: status === 'failed' ? (error ?? node.error) : null,
         key: key ?? node.key,

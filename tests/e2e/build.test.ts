@@ -1,32 +1,16 @@
 /** A person builds First look from a blank canvas, once with the mouse and once with the keyboard alone, and runs it. */
-import type { Browser } from 'playwright-core'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { axe, inSession, launch, shot } from '../kit/browser'
+import { expect, test } from 'vitest'
+import { axe, shot } from '../kit/browser'
+import { onProduct } from '../kit/e2e'
 import { EditorPage } from '../kit/editor-page'
-import { type Product, startProduct } from '../kit/product'
-import { tempFolder } from '../kit/temp'
 import { until } from '../kit/wait'
 
-let home: Awaited<ReturnType<typeof tempFolder>>
-let product: Product
-let browser: Browser
-
-beforeAll(async () => {
-  home = await tempFolder()
-  product = await startProduct({ home: home.path })
-  browser = await launch()
-}, 300_000)
-
-afterAll(async () => {
-  await browser?.close()
-  await product?.stop()
-  await home?.[Symbol.asyncDispose]()
-}, 60_000)
+const on = onProduct()
 
 test(
   'UX-24, UX-25: a pipeline is built by dragging nodes and wires, and its run gives a model to download',
   () =>
-    inSession(browser, product.url, {}, async ({ page }) => {
+    on.session({}, async ({ page }) => {
       await page.getByRole('button', { name: /^Blank pipeline/ }).click()
       const editor = new EditorPage(page)
       await page.getByText('Add first node').waitFor()
@@ -64,7 +48,7 @@ test(
       await editor.select('Load model')
       await editor.settings.getByText('Thaw Tiny').click()
       await editor.select('Freeze layers')
-      await editor.fill('Blocks', '3')
+      await editor.fill(/^(Number of b|B)locks/, '3')
       await editor.select('Load data')
       await editor.settings.getByRole('combobox', { name: 'Sample' }).click()
       await page.getByRole('option', { name: /log\.jsonl/ }).click()

@@ -118,11 +118,11 @@ export class EditorPage {
   }
 
   /** A field of the inspector, by its label. */
-  field(label: string): Locator {
+  field(label: string | RegExp): Locator {
     return this.settings.getByLabel(label, { exact: true })
   }
 
-  async fill(label: string, value: string): Promise<void> {
+  async fill(label: string | RegExp, value: string): Promise<void> {
     const field = this.field(label)
     await field.fill(value)
     await field.press('Tab')

@@ -73,7 +73,7 @@ export function splitHeads(
  * softmax(q·kᵀ − mask)·v. q [batch, kvHeads, group·queries, d] (already scaled), k and v [batch, kvHeads, keys, d], all of one dtype;
  * mask broadcasts to [batch, kvHeads, group, queries, keys], float32. Returns [batch · queries, heads · d] in the dtype of q.
  *
- * The mask is subtracted: TensorFlow fuses BatchMatMul + Add into a oneDNN product whose only implementation here is the reference loop.
+ * The mask is subtracted: TensorFlow fuses BatchMatMul · scale + Add into a oneDNN product whose only implementation is the reference loop.
  */
 export function attend(
   g: Builder,

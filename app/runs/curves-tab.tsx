@@ -55,13 +55,13 @@ export function CurveControls({
           options={able.map((node) => ({ value: node.id, label: node.title }))}
         />
       ) : null}
-      <span className="legend max-lg:hidden">
+      <span className="chart-key max-lg:hidden">
         <svg width="16" height="8" aria-hidden="true">
           <line x1="0" x2="16" y1="4" y2="4" stroke="var(--thaw)" strokeWidth="2" />
         </svg>
         Training
       </span>
-      <span className="legend max-lg:hidden">
+      <span className="chart-key max-lg:hidden">
         <svg width="10" height="10" aria-hidden="true">
           <circle cx="5" cy="5" r="3.25" fill="var(--surface)" stroke="var(--ink)" strokeWidth="1.5" />
         </svg>

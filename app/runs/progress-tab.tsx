@@ -2,7 +2,7 @@
 import { Icon } from '../ui/icon'
 import { State, type StateName } from '../ui/state'
 import { Bar } from '../ui/tag'
-import { count, duration, figure, when } from '../ui/words'
+import { count, duration, figure, plural, when } from '../ui/words'
 import type { RunActions } from './actions'
 import type { RunStatus } from './events'
 import { NodeList } from './node-list'
@@ -60,36 +60,20 @@ function Whole({ run, nodes, number, actions }: { run: RunState; nodes: readonly
         <State state={RUN_STATE[run.status]} training={training !== undefined}>
           {runWords(run, nodes)}
         </State>
-        <span className="muted ml-auto text-12">run {number}</span>
+        <span className="ml-auto">
+          <RunButtons run={run} actions={actions} />
+        </span>
       </div>
       {training ? (
         <Training run={run} node={training} />
       ) : share !== null && run.status === 'running' ? (
         <Bar value={share} large label={`${ended} of ${all} nodes done`} />
       ) : null}
-      <dl>
-        <div className="kv">
-          <dt>Nodes</dt>
-          <dd className="num">
-            {ended} of {all} ended
-          </dd>
-        </div>
-        {run.startedAt ? (
-          <div className="kv">
-            <dt>Started</dt>
-            <dd className="num">
-              {when(new Date(run.startedAt))}
-              {took !== null && run.endedAt === null ? `, ${duration(Math.floor(took) || 0)} ago` : ''}
-            </dd>
-          </div>
-        ) : null}
-        {took !== null && run.endedAt !== null ? (
-          <div className="kv">
-            <dt>Took</dt>
-            <dd className="num">{duration(took)}</dd>
-          </div>
-        ) : null}
-      </dl>
+      <p className="muted num text-12">
+        run {number} · {ended} of {plural(all, 'node')} ended
+        {run.startedAt ? ` · started ${when(new Date(run.startedAt))}` : ''}
+        {took === null ? '' : run.endedAt === null ? `, ${duration(Math.floor(took))} ago` : `, took ${duration(took)}`}
+      </p>
       {actions.fault ? (
         <p className="err" role="alert">
           <Icon name="error" />
@@ -98,9 +82,6 @@ function Whole({ run, nodes, number, actions }: { run: RunState; nodes: readonly
           </span>
         </p>
       ) : null}
-      <div>
-        <RunButtons run={run} actions={actions} />
-      </div>
     </section>
   )
 }

@@ -93,6 +93,9 @@ export const emptyNodeRun: NodeRun = {
   lastBeat: null,
 }
 
+/** Events that are read again for their curves are older than what the snapshot said. */
+const later = (a: string | null, b: string): string => (a !== null && a > b ? a : b)
+
 function foldNode(node: NodeRun, event: RunEvent, settled: boolean): NodeRun {
   switch (event.kind) {
     case 'run':
@@ -119,23 +122,28 @@ function foldNode(node: NodeRun, event: RunEvent, settled: boolean): NodeRun {
         progress: begins || ended ? null : node.progress,
         startedAt: begins ? event.at : node.startedAt,
         endedAt: ended ? event.at : null,
-        lastBeat: event.at,
+        lastBeat: later(node.lastBeat, event.at),
       }
     }
     case 'progress':
-      return settled && NODE_ENDED.has(node.status) ? node : { ...node, progress: event.data, lastBeat: event.at }
+      return settled && NODE_ENDED.has(node.status) ? node : { ...node, progress: event.data, lastBeat: later(node.lastBeat, event.at) }
     case 'metric': {
       const first = event.data.points[0]
       const kept = node.fresh && first ? cutFrom(node.series, first.step) : node.series
-      return { ...node, series: addPoints(kept, event.data.points), fresh: first ? false : node.fresh, lastBeat: event.at }
+      return {
+        ...node,
+        series: addPoints(kept, event.data.points),
+        fresh: first ? false : node.fresh,
+        lastBeat: later(node.lastBeat, event.at),
+      }
     }
     case 'log':
-      return { ...node, log: [...node.log, ...event.data.lines].slice(-LOG_KEPT), lastBeat: event.at }
+      return { ...node, log: [...node.log, ...event.data.lines].slice(-LOG_KEPT), lastBeat: later(node.lastBeat, event.at) }
     case 'checkpoint':
       return {
         ...node,
         checkpoints: [...node.checkpoints.filter((c) => c.step !== event.data.step), event.data].sort((a, b) => a.step - b.step),
-        lastBeat: event.at,
+        lastBeat: later(node.lastBeat, event.at),
       }
     default:
       return node

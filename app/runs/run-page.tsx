@@ -115,13 +115,13 @@ function Body({ view: { run, nodes, snapshot } }: { view: RunView }) {
           <h2 className="h-sec row">
             Loss by step
             <span className="row muted ml-auto gap-3 font-normal">
-              <span className="legend">
+              <span className="chart-key">
                 <svg width="16" height="8" aria-hidden="true">
                   <line x1="0" x2="16" y1="4" y2="4" stroke="var(--thaw)" strokeWidth="2" />
                 </svg>
                 Training
               </span>
-              <span className="legend">
+              <span className="chart-key">
                 <svg width="10" height="10" aria-hidden="true">
                   <circle cx="5" cy="5" r="3.25" fill="var(--surface)" stroke="var(--ink)" strokeWidth="1.5" />
                 </svg>

@@ -85,6 +85,21 @@ export function RunPanel({ pipelineId, runId, folded, onFold, summary, onSelect,
   ) : (
     <p className="late muted p-4">Reading the run</p>
   )
+  const panel = (which: RunTab) => {
+    if (which === 'history') return <RunTable pipelineId={pipelineId} shown={runId} onShow={onShow} />
+    if (!view) return empty
+    const { run, nodes, snapshot } = view
+    switch (which) {
+      case 'progress':
+        return <ProgressTab run={run} nodes={nodes} number={snapshot.run.number} actions={actions} onSelect={onSelect} />
+      case 'curves':
+        return <CurvesTab run={run} nodes={nodes} settings={settings} />
+      case 'log':
+        return <LogTab run={run} nodes={nodes} />
+      case 'outputs':
+        return <OutputsTab run={run} nodes={nodes} onSelect={onSelect} />
+    }
+  }
   return (
     <Tabs
       slim
@@ -119,23 +134,12 @@ export function RunPanel({ pipelineId, runId, folded, onFold, summary, onSelect,
         </div>
       }
     >
-      {folded ? null : (
-        <>
-          <TabPanel value="progress">
-            {view ? (
-              <ProgressTab run={view.run} nodes={view.nodes} number={view.snapshot.run.number} actions={actions} onSelect={onSelect} />
-            ) : (
-              empty
-            )}
-          </TabPanel>
-          <TabPanel value="curves">{view ? <CurvesTab run={view.run} nodes={view.nodes} settings={settings} /> : empty}</TabPanel>
-          <TabPanel value="log">{view ? <LogTab run={view.run} nodes={view.nodes} /> : empty}</TabPanel>
-          <TabPanel value="outputs">{view ? <OutputsTab run={view.run} nodes={view.nodes} onSelect={onSelect} /> : empty}</TabPanel>
-          <TabPanel value="history">
-            <RunTable pipelineId={pipelineId} shown={runId} onShow={onShow} />
-          </TabPanel>
-        </>
-      )}
+      {/* Folded, the panels stay as empty boxes: the tabs name them. */}
+      {RUN_TABS.map((value) => (
+        <TabPanel key={value} value={value} className={folded ? 'hidden' : 'min-h-0 flex-1 overflow-auto'}>
+          {folded ? null : panel(value)}
+        </TabPanel>
+      ))}
     </Tabs>
   )
 }

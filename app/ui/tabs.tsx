@@ -28,7 +28,12 @@ export function Tabs<V extends string>({
 }) {
   return (
     <Radix.Root value={value} onValueChange={(next) => onValueChange(next as V)} className={className ?? 'flex min-h-0 flex-1 flex-col'}>
-      <div className={slim ? 'tabs slim' : 'tabs'}>
+      {/* Radix focuses the tab from script, which browsers take for the keyboard and draw the ring: after a press it is left out. */}
+      <div
+        className={slim ? 'tabs slim' : 'tabs'}
+        onPointerDownCapture={(event) => event.currentTarget.setAttribute('data-pressed', '')}
+        onKeyDownCapture={(event) => event.currentTarget.removeAttribute('data-pressed')}
+      >
         <Radix.List aria-label={label}>
           {items.map((item) => (
             <Radix.Trigger key={item.value} value={item.value}>

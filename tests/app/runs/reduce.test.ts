@@ -146,3 +146,11 @@ describe('a run opened from a snapshot', () => {
     expect(isLost({ ...node, status: 'done' }, beat + 60_000)).toBe(false)
   })
 })
+
+it('UX-71: reading old events again does not make a living node look silent', () => {
+  const run = foldEvents(emptyRun('r'), story.slice(0, 6))
+  const train = run.nodes.train
+  if (!train) throw new Error('no node')
+  const fresh = { ...run, seq: 0, settled: 6, nodes: { ...run.nodes, train: { ...train, lastBeat: at(50) } } }
+  expect(foldEvents(fresh, story.slice(0, 6)).nodes.train?.lastBeat).toBe(at(50))
+})

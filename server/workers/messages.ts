@@ -45,7 +45,7 @@ const Run = z.object({
 })
 export type RunMessage = z.infer<typeof Run>
 
-export const Inspect = z.object({ type: z.literal('inspect'), id: z.string(), kind: z.string(), request: Values, tmp: z.string() })
+export const Inspect = z.object({ type: z.literal('inspect'), id: z.string(), kind: z.string(), request: Values })
 
 /** Worker → trainer. */
 export const ToTrainer = z.discriminatedUnion('type', [

@@ -24,8 +24,8 @@ export type TrainerDeps = {
   loadEngine(): Promise<EngineFactory>
   /** Taken before the engine is loaded (R-20). */
   lockDevice(): Promise<unknown>
-  /** Answers to inspections by kind, given the engine. */
-  inspect?(kind: string, request: Record<string, unknown>, tools: { store: ArtifactStore; tmp: string }): Promise<unknown>
+  /** Answers to inspections by kind. */
+  inspect?(kind: string, request: Record<string, unknown>): Promise<unknown>
 }
 
 /** Starts serving the worker at the other end of the IPC channel. */
@@ -72,7 +72,7 @@ export function serveTrainer(deps: TrainerDeps): void {
       case 'inspect':
         void (async () => {
           if (!deps.inspect) throw new AppError('UNSUPPORTED', { message: `This trainer cannot answer "${message.kind}".` })
-          return deps.inspect(message.kind, message.request, { store: deps.store, tmp: message.tmp })
+          return deps.inspect(message.kind, message.request)
         })().then(
           (result) => send({ type: 'inspected', id: message.id, result }),
           (error) => send({ type: 'error', error: fromUnknown(error).toStored() }),

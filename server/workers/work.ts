@@ -16,7 +16,7 @@ import { writeDocument } from '../../nodes/_kit/migrate'
 import { AppError, fromUnknown, redact } from '../errors'
 import { createAttempts, LeaseLost, type Prepared, type SourceDigest } from '../executor/attempts'
 import { type EventSink, openEvents } from '../executor/events'
-import { JOBS_CHANNEL, type Lease, openQueue, POLL_EVERY_MS, type Queue, type QueueName, TOUCH_EVERY_MS } from '../executor/queue'
+import { JOBS_CHANNEL, type Lease, openQueue, POLL_EVERY_MS, TOUCH_EVERY_MS } from '../executor/queue'
 import { RECONCILE_EVERY_MS, reconcile } from '../executor/reconcile'
 import { isAlive } from '../lock-file'
 import type { ArtifactStore } from '../storage/artifact-store'
@@ -26,6 +26,7 @@ import { appendEventsOf, CONTROL_CHANNEL } from '../storage/events'
 import { listen } from '../storage/listen'
 import { beat, heldByWorker, noteAttempt, type ResourceClass, type RunWanted, wantedOf } from '../storage/node-runs'
 import { endWorker, registerWorker, unendedWorkers, workerBeat } from '../storage/worker-rows'
+import { startInspector } from './inspections'
 import type { FromTrainer, StoredArtifact } from './messages'
 import { lost, TrainerProcess, type TrainerSpec } from './trainer-process'
 
@@ -46,18 +47,11 @@ export type WorkerDeps = {
     signal: AbortSignal,
   ): Promise<{ path: string; name: string; license: string | null }>
   secret(name: string): Promise<string | null>
-  /** Answers an inspection, given a way to ask the trainer. */
-  inspections?: Inspections
+  /** Whether this worker answers inspections. */
+  inspections?: boolean
   log(line: string): void
   limits?: Partial<typeof LIMITS>
 }
-export type Inspections = {
-  handle(
-    lease: Lease,
-    tools: { queue: Queue; workerId: string; ask(kind: string, request: Record<string, unknown>): Promise<unknown> },
-  ): Promise<void>
-}
-
 export const LIMITS = {
   /** After a wish to stop, the trainer has this long to save and end (R-47). */
   stopMs: 30_000,
@@ -118,13 +112,16 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
   let trainer: TrainerProcess | null = null
   let current: { attempt: Prepared; onWanted(wanted: RunWanted): void } | null = null
   let wake = () => {}
-  const names: QueueName[] = [
-    ...(['gpu', 'cpu'] as const).filter((name) => deps.resources.includes(name)),
-    ...(deps.inspections ? (['inspect'] as const) : []),
-  ]
+  const names = (['gpu', 'cpu'] as const).filter((name) => deps.resources.includes(name))
+  const inspector = deps.inspections
+    ? startInspector({ storage, queue, workerId, trainer: { ...deps.trainer, cwd: tmpRoot }, fetchModel: deps.fetchModel, log: deps.log })
+    : null
 
   const control = await listen(storage, {
-    [JOBS_CHANNEL]: () => wake(),
+    [JOBS_CHANNEL]: () => {
+      wake()
+      inspector?.wake()
+    },
     [CONTROL_CHANNEL]: (runId) => {
       if (current?.attempt.held.runId !== runId) return
       void wantedOf(storage.db, runId).then(
@@ -179,26 +176,9 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
   }
 
   async function handle(lease: Lease): Promise<void> {
-    if (lease.queue === 'inspect') {
-      await deps.inspections?.handle(lease, { queue, workerId, ask: askTrainer })
-      return
-    }
     const claimed = await persist(() => attempts.claim(lease, workerId))
     let attempt: Prepared | null = claimed.kind === 'work' ? claimed.attempt : null
     while (attempt) attempt = await work(attempt)
-  }
-
-  async function askTrainer(kind: string, request: Record<string, unknown>): Promise<unknown> {
-    const child = await warmTrainer()
-    const id = `${Date.now()}`
-    return new Promise((resolve, reject) => {
-      child.listen((message) => {
-        if (message.type === 'inspected' && message.id === id) resolve(message.result)
-        else if (message.type === 'error') reject(AppError.fromStored(message.error))
-      })
-      void child.exited.then((exit) => reject(lost(exit)))
-      child.send({ type: 'inspect', id, kind, request, tmp: tmpRoot })
-    })
   }
 
   /** One attempt. @returns the next one when this was lost under a living lease. */
@@ -274,7 +254,7 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
     child.listen((message) => {
       switch (message.type) {
         case 'progress':
-          return events.progress(message)
+          return events.progress({ done: message.done, total: message.total, unit: message.unit })
         case 'metric':
           return events.metrics(message.points)
         case 'log':
@@ -502,7 +482,7 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
       stopping = true
       wake()
       stopCurrent?.()
-      await stopped
+      await Promise.all([stopped, inspector?.stop()])
       clearInterval(own)
       clearInterval(repair)
       dropTrainer()

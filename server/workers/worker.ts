@@ -137,6 +137,7 @@ async function start(): Promise<RunningWorker & { close(): Promise<void> }> {
         onProgress,
         signal,
       ),
+    inspections: true,
     secret: async (name) => (name === 'hf' ? (hfToken ?? null) : null),
     log,
   })

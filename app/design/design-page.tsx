@@ -61,86 +61,88 @@ const SECTIONS = ['Colour', 'Strip', 'Ports', 'States', 'Controls', 'Messages', 
 
 export function DesignPage() {
   return (
-    <div className="mx-auto min-h-full max-w-[1320px] px-6 pb-24">
-      <header className="row h-16 border-line border-b">
-        <Mark size={26} />
-        <b className="text-16">Thaw</b>
-        <span className="muted">Components</span>
-        <nav className="row ml-auto" aria-label="Sections">
-          {SECTIONS.map((name) => (
-            <Button key={name} variant="ghost" asChild>
-              <a href={`#${name}`}>{name}</a>
-            </Button>
-          ))}
-          <ThemeSwitch />
-        </nav>
-      </header>
-      <main>
-        <h1 className="vh">Components</h1>
-        <Colour />
-        <Section
-          name="Strip"
-          text="A model as it is, block by block, input left and output right. Small round caps are embeddings and head."
-        >
-          <div className="grid grid-cols-3 gap-x-8 gap-y-5 lg:grid-cols-5">
-            {STRIPS.map((s) => (
-              <div key={s.title}>
-                <LayerStrip model={s.model} adapter={s.adapter ?? false} live={s.live ?? false} />
-                <b className="mt-2 block text-12">{s.title}</b>
-                <span className="muted text-12">{s.note}</span>
-              </div>
+    <div className="page">
+      <div className="mx-auto w-full max-w-[1320px] px-6 pb-24">
+        <header className="row h-16 border-line border-b">
+          <Mark size={26} />
+          <b className="text-16">Thaw</b>
+          <span className="muted">Components</span>
+          <nav className="row ml-auto" aria-label="Sections">
+            {SECTIONS.map((name) => (
+              <Button key={name} variant="ghost" asChild>
+                <a href={`#${name}`}>{name}</a>
+              </Button>
             ))}
-          </div>
-          <div className="mt-6 grid max-w-[560px] gap-2">
-            <LayerStrip size="lg" model={{ blocks: shares(30, (i) => (i >= 20 ? 1 : 0)) }} />
-            <StripCounts model={{ blocks: shares(30, (i) => (i >= 20 ? 1 : 0)) }} />
-          </div>
-        </Section>
-        <Section name="Ports" text="Every kind has its own shape and its own colour.">
-          <div className="flex flex-wrap gap-8">
-            {(Object.keys(PORT_WORDS) as PortKind[]).map((kind) => (
-              <div key={kind} className="row text-12">
-                <PortMark kind={kind} />
-                <PortMark kind={kind} hollow />
-                {PORT_WORDS[kind].one}
-              </div>
-            ))}
-          </div>
-        </Section>
-        <Section name="States" text="Icon and word together, never colour alone.">
-          <div className="flex flex-wrap gap-x-8 gap-y-3">
-            {(Object.keys(STATES) as StateName[]).map((state) => (
-              <State key={state} state={state} />
-            ))}
-            <State state="running" training>
-              63 %
-            </State>
-            <State state="done">2 min 04 s</State>
-            <State state="reused">run 14</State>
-          </div>
-          <div className="mt-5 grid max-w-[560px] gap-3">
-            <Bar value={63} max={100} training label="Training" />
-            <Bar value={41} max={100} label="Reading rows" />
-            <Bar value={63} max={100} training large label="Training, large" />
-          </div>
-        </Section>
-        <Controls />
-        <Messages />
-        <Section name="Runs" text="The same components as in the run panel, fed with a recorded run.">
-          <RunSamples />
-        </Section>
-        <Section name="Icons" text="16 px grid, 1.4 px stroke, round ends, no fill.">
-          <div className="flex flex-wrap gap-2">
-            {(Object.keys(ICONS) as IconName[]).map((name) => (
-              <Tip key={name} content={name}>
-                <span className="grid size-9 place-items-center rounded-control border border-line bg-surface">
-                  <Icon name={name} label={name} />
-                </span>
-              </Tip>
-            ))}
-          </div>
-        </Section>
-      </main>
+            <ThemeSwitch />
+          </nav>
+        </header>
+        <main>
+          <h1 className="vh">Components</h1>
+          <Colour />
+          <Section
+            name="Strip"
+            text="A model as it is, block by block, input left and output right. Small round caps are embeddings and head."
+          >
+            <div className="grid grid-cols-3 gap-x-8 gap-y-5 lg:grid-cols-5">
+              {STRIPS.map((s) => (
+                <div key={s.title}>
+                  <LayerStrip model={s.model} adapter={s.adapter ?? false} live={s.live ?? false} />
+                  <b className="mt-2 block text-12">{s.title}</b>
+                  <span className="muted text-12">{s.note}</span>
+                </div>
+              ))}
+            </div>
+            <div className="mt-6 grid max-w-[560px] gap-2">
+              <LayerStrip size="lg" model={{ blocks: shares(30, (i) => (i >= 20 ? 1 : 0)) }} />
+              <StripCounts model={{ blocks: shares(30, (i) => (i >= 20 ? 1 : 0)) }} />
+            </div>
+          </Section>
+          <Section name="Ports" text="Every kind has its own shape and its own colour.">
+            <div className="flex flex-wrap gap-8">
+              {(Object.keys(PORT_WORDS) as PortKind[]).map((kind) => (
+                <div key={kind} className="row text-12">
+                  <PortMark kind={kind} />
+                  <PortMark kind={kind} hollow />
+                  {PORT_WORDS[kind].one}
+                </div>
+              ))}
+            </div>
+          </Section>
+          <Section name="States" text="Icon and word together, never colour alone.">
+            <div className="flex flex-wrap gap-x-8 gap-y-3">
+              {(Object.keys(STATES) as StateName[]).map((state) => (
+                <State key={state} state={state} />
+              ))}
+              <State state="running" training>
+                63 %
+              </State>
+              <State state="done">2 min 04 s</State>
+              <State state="reused">run 14</State>
+            </div>
+            <div className="mt-5 grid max-w-[560px] gap-3">
+              <Bar value={63} max={100} training label="Training" />
+              <Bar value={41} max={100} label="Reading rows" />
+              <Bar value={63} max={100} training large label="Training, large" />
+            </div>
+          </Section>
+          <Controls />
+          <Messages />
+          <Section name="Runs" text="The same components as in the run panel, fed with a recorded run.">
+            <RunSamples />
+          </Section>
+          <Section name="Icons" text="16 px grid, 1.4 px stroke, round ends, no fill.">
+            <div className="flex flex-wrap gap-2">
+              {(Object.keys(ICONS) as IconName[]).map((name) => (
+                <Tip key={name} content={name}>
+                  <span className="grid size-9 place-items-center rounded-control border border-line bg-surface">
+                    <Icon name={name} label={name} />
+                  </span>
+                </Tip>
+              ))}
+            </div>
+          </Section>
+        </main>
+      </div>
     </div>
   )
 }
@@ -210,7 +212,7 @@ function Controls() {
   return (
     <Section name="Controls" text="Ink does the work of an accent colour.">
       <div className="grid gap-8 lg:grid-cols-2">
-        <div className="grid content-start gap-3">
+        <div className="grid min-w-0 content-start gap-3">
           {(['primary', 'secondary', 'ghost', 'danger'] as const).map((variant) => (
             <div key={variant} className="row">
               <span className="w-20 text-12 text-ink-3">{variant}</span>
@@ -250,7 +252,7 @@ function Controls() {
               <span className="rounded-control border border-line-control border-dashed px-3 py-1 text-12">right click here</span>
             </MenuAtPointer>
           </div>
-          <div className="row mt-2">
+          <div className="row mt-2 flex-wrap">
             <Popover trigger={<Button>Popover</Button>} label="How this is counted">
               <p className="max-w-[260px] text-12">Weights, gradients and two moments for each trainable number.</p>
             </Popover>
@@ -275,7 +277,7 @@ function Controls() {
             >
               Toast
             </Button>
-            <span className="row">
+            <span className="row flex-wrap">
               <kbd>⌘K</kbd>
               <Tag>shipped</Tag>
               <Tag tone="ice">20 frozen</Tag>
@@ -412,7 +414,7 @@ function Messages() {
         <Empty icon="history" title="No runs yet" framed action={<Button icon="play">Run</Button>}>
           Each run is kept here with its settings, data and result.
         </Empty>
-        <div className="toast">
+        <div className="toast self-start">
           <span>3 nodes moved</span>
           <button type="button">Undo</button>
         </div>

@@ -2,7 +2,7 @@
 import { Icon } from '../ui/icon'
 import { State, type StateName } from '../ui/state'
 import { Bar } from '../ui/tag'
-import { count, duration, figure, plural, when } from '../ui/words'
+import { count, duration, elapsed, figure, plural, when } from '../ui/words'
 import type { RunActions } from './actions'
 import type { RunStatus } from './events'
 import { NodeList } from './node-list'
@@ -72,7 +72,7 @@ function Whole({ run, nodes, number, actions }: { run: RunState; nodes: readonly
       <p className="muted num text-12">
         run {number} · {ended} of {plural(all, 'node')} ended
         {run.startedAt ? ` · started ${when(new Date(run.startedAt))}` : ''}
-        {took === null ? '' : run.endedAt === null ? `, ${duration(Math.floor(took))} ago` : `, took ${duration(took)}`}
+        {took === null ? '' : run.endedAt === null ? `, ${elapsed(took)} ago` : `, took ${duration(took)}`}
       </p>
       {actions.fault ? (
         <p className="err" role="alert">

@@ -38,7 +38,9 @@ export function engineOf(devices: readonly unknown[]): EngineWords {
   const backendOf = (record: Record<string, unknown>) => text(record, 'name') ?? text(record, 'backend')
   // The best engine that any worker has is the one that runs go to.
   const best = ['tensorflow', 'wasm', 'cpu'].map((name) => records.find((record) => backendOf(record) === name)).find(Boolean) ?? records[0]
-  if (!best) return { short: 'The engine is starting', name: 'starting', device: null, reason: null, faster: null, slow: false }
+  // A worker opens its engine with the first node that needs one, and only then knows which it is.
+  if (!best)
+    return { short: 'The engine opens with the first run', name: 'not opened yet', device: null, reason: null, faster: null, slow: false }
   const backend = backendOf(best) ?? 'unknown'
   const name = NAMES[backend] ?? backend
   const device = text(best, 'device')

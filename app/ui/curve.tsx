@@ -84,7 +84,7 @@ function drawMarks(u: uPlot, props: CurveProps) {
   ctx.beginPath()
   ctx.rect(left - 6 * ratio, top - 6 * ratio, width + 12 * ratio, height + 12 * ratio)
   ctx.clip()
-  props.lines.forEach((line) => {
+  for (const line of props.lines) {
     const dot = (i: number, radius: number, fill: string, stroke: string, lineWidth: number) => {
       const value = line.values[i]
       const step = props.steps[i]
@@ -102,13 +102,13 @@ function drawMarks(u: uPlot, props: CurveProps) {
     if (line.look === 'rings') {
       const surface = token('surface')
       const color = token(line.color)
-      line.values.forEach((_, i) => dot(i, 3.25, surface, color, 1.5))
+      for (let i = 0; i < line.values.length; i++) dot(i, 3.25, surface, color, 1.5)
     } else if (line.mark) {
       let i = line.values.length - 1
       while (i >= 0 && line.values[i] === null) i--
       dot(i, 4, token(line.color), token('surface'), 1.5)
     }
-  })
+  }
   ctx.restore()
 }
 

@@ -51,6 +51,9 @@ export function duration(seconds: number): string {
   return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, '0')} min`
 }
 
+/** Time that is still passing, in whole seconds. */
+export const elapsed = (seconds: number): string => (seconds < 60 ? `${Math.max(0, Math.floor(seconds))} s` : duration(Math.floor(seconds)))
+
 /** An estimate, rounded and called one: "about 2 min". */
 export function about(seconds: number): string {
   if (seconds < 5) return 'a few seconds'

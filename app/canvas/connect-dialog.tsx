@@ -117,7 +117,7 @@ function Body({ node }: { node: string }) {
             const inside = choices.filter((c) => c.to === 'port' && `${c.side} ${c.port}` === group)
             const [first] = inside
             return (
-              <Command.Group key={group} heading={first?.side === 'out' ? `${first.portTitle} goes to` : `${first?.portTitle} comes from`}>
+              <Command.Group key={group} heading={first?.side === 'out' ? `Send ${first.portTitle} to` : `Take ${first?.portTitle} from`}>
                 {inside.map((choice) => (
                   <Row key={choice.key} choice={choice} onSelect={() => choose(choice)} />
                 ))}

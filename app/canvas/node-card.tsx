@@ -212,8 +212,8 @@ function Live({ run }: { run: NodeRun }) {
   return (
     <>
       <Bar training label="Training" value={progress?.done ?? 0} max={progress?.total ?? 1} />
-      <div className="live">
-        <span>{where}</span>
+      <div className="live-row">
+        <span className="ell">{where}</span>
         {loss ? (
           <span className="loss">
             <span className="muted">loss</span> <b>{figure(loss.value)}</b>{' '}

@@ -2,6 +2,7 @@
 /** One node's part in the shown run: state, loss and bar while it works, the fault when it failed, what it gave. */
 import { own } from '../../nodes/_kit/wires'
 import { latest, lowest } from '../runs/series'
+import { progressWords } from '../runs/show'
 import { useNodeRun } from '../runs/store'
 import { Button } from '../ui/button'
 import { Empty, Notice } from '../ui/notice'
@@ -88,7 +89,13 @@ export function NodeRunTab({ id }: { id: string }) {
           />
         </section>
       ) : view.share !== null ? (
-        <Bar large label="Progress" value={view.share} />
+        <section className="loss-block" aria-label="Progress">
+          <Bar training={view.training} large label="Progress" value={view.share} />
+          <div className="row text-12">
+            <span>{progressWords(run)}</span>
+            {view.timeLeft ? <span className="muted ml-auto">{view.timeLeft}</span> : null}
+          </div>
+        </section>
       ) : null}
       <dl>
         {best ? <Line label="Best validation loss" value={`${figure(best.value)} at step ${count(best.step)}`} /> : null}

@@ -343,7 +343,7 @@ function Aside({ field }: { field: Field }) {
         done()
       }}
     >
-      reset{text.length <= 14 ? ` to ${text}` : ''}
+      reset{text.length <= 8 && field.shape.kind !== 'choice' ? ` to ${text}` : ''}
       <span className="vh"> {field.title}</span>
     </button>
   )

@@ -62,7 +62,10 @@ export async function saveModel(folder: string, model: LoadedModel, options: Sav
  */
 export async function saveDelta(file: string, model: LoadedModel, values: TrainedWeights): Promise<string[]> {
   const trained = new Set(values.names)
-  const candidates = model.model.parameters.filter(({ name }) => trained.has(name) || model.changed.includes(name))
+  // By name: values come in sets of neighbours, in this order.
+  const candidates = model.model.parameters
+    .filter(({ name }) => trained.has(name) || model.changed.includes(name))
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
   const current = (name: string) => (trained.has(name) ? values.read(name) : Promise.resolve(model.read(name)))
   const changed: typeof candidates = []
   for (const spec of candidates) if (!sameBits(await current(spec.name), model.readBase(spec.name))) changed.push(spec)

@@ -109,7 +109,8 @@ async function buildPages() {
   })
   clearInterval(ticking)
   if (process.stdout.isTTY) process.stdout.write('\r')
-  if (code !== 0) throw new Error(`the pages could not be built.\n${output.slice(-6_000)}`)
+  // Next ends with 0 when it is asked to end in the middle; the id is written last.
+  if (code !== 0 || !existsSync(join(root, '.next', 'BUILD_ID'))) throw new Error(`the pages could not be built.\n${output.slice(-6_000)}`)
   mkdirSync(dirname(marker), { recursive: true })
   writeFileSync(marker, digest)
   say(`Built in ${Math.round((Date.now() - started) / 1_000)} s.`)

@@ -13,7 +13,7 @@ import { downloadHref } from './links'
 import type { NodeRun, RunState } from './reduce'
 import { RowsSheet } from './rows-sheet'
 import { gainOf, metricsIn, type Score, scoresOf } from './scores'
-import type { NodeInfo } from './show'
+import { type NodeInfo, viewNode } from './show'
 
 type Scored = { info: NodeInfo; metrics: Metrics; hasRows: boolean }
 
@@ -41,7 +41,7 @@ export function OutputsTab({
   const [rows, setRows] = useState<string | null>(null)
   const scored = scoredNodes(run, nodes)
   const files = nodes.flatMap((info) => filesOf(run.nodes[info.id]).map((file) => ({ ...file, info })))
-  const rest = nodes.filter((info) => run.nodes[info.id]?.outputs && !files.some((file) => file.info.id === info.id))
+  const rest = nodes.filter((info) => linesOf(run, info).length > 0)
   if (scored.length === 0 && files.length === 0 && rest.length === 0) {
     return (
       <Empty icon="export" title="No outputs yet">
@@ -231,52 +231,48 @@ function filesOf(node: NodeRun | undefined): FileOut[] {
   })
 }
 
-/** One line about what a node gave: rows of a dataset, blocks of a model, a plan. */
-function OutputRow({ run, info, onSelect }: { run: RunState; info: NodeInfo; onSelect?: ((id: string) => void) | undefined }) {
-  const node = run.nodes[info.id]
-  const outputs = Object.entries(node?.outputs ?? {})
-  const lines = outputs.flatMap(([port, value]): { key: string; mark: ReactNode; text: ReactNode; href?: string }[] => {
+type Line = { key: string; mark: ReactNode; text: ReactNode; href?: string }
+
+/** What a node gave, a line each: rows of a dataset, blocks of a model, the last losses of a training. */
+function linesOf(run: RunState, info: NodeInfo): Line[] {
+  const outputs = Object.entries(run.nodes[info.id]?.outputs ?? {})
+  return outputs.flatMap(([port, value]): Line[] => {
     if (value === null || typeof value !== 'object') return []
-    if ('base' in value) {
-      const { base, parameters, trainable } = value as {
-        base: { name: string }
-        parameters: number
-        blocks: number
-        trainable: { blocks: number[]; parameters: number } | null
-      }
-      return [
-        {
-          key: port,
-          mark: <PortMark kind="model" size={9} />,
-          text: (
-            <>
-              {base.name}, {short(parameters)} parameters{trainable ? `, ${short(trainable.parameters)} trainable` : ''}
-              {trainable ? (
-                <span className="ml-3 inline-block w-40 align-middle">
-                  <LayerStrip model={{ blocks: trainable.blocks }} />
-                </span>
-              ) : null}
-            </>
-          ),
-        },
-      ]
-    }
+    if ('base' in value) return [{ key: port, mark: <PortMark kind="model" size={9} />, text: <ModelLine model={value as ModelOut} /> }]
     if ('rows' in value && 'artifact' in value) {
       const { rows, name } = value as unknown as { rows: number; name: string }
-      return rows === 0
-        ? []
-        : [
-            {
-              key: port,
-              mark: <PortMark kind="dataset" size={9} />,
-              text: `${outputs.length > 1 ? `${port}: ` : ''}${count(rows)} rows of ${name}`,
-              href: downloadHref(run.id, info.id, port),
-            },
-          ]
+      const text = `${outputs.length > 1 ? `${port}: ` : ''}${count(rows)} rows of ${name}`
+      return rows === 0 ? [] : [{ key: port, mark: <PortMark kind="dataset" size={9} />, text, href: downloadHref(run.id, info.id, port) }]
+    }
+    if (port === 'metrics' && info.type.startsWith('train')) {
+      const { train_loss: loss, eval_loss: validation } = value as { train_loss?: number; eval_loss?: number | null }
+      const text = [
+        typeof loss === 'number' && `training loss ${figure(loss)}`,
+        typeof validation === 'number' && `validation loss ${figure(validation)}`,
+      ].filter(Boolean)
+      return text.length === 0 ? [] : [{ key: port, mark: <PortMark kind="metrics" size={9} />, text: text.join(', ') }]
     }
     return []
   })
-  if (lines.length === 0) return null
+}
+
+type ModelOut = { base: { name: string }; parameters: number; trainable: { blocks: number[]; parameters: number } | null }
+
+function ModelLine({ model: { base, parameters, trainable } }: { model: ModelOut }) {
+  return (
+    <>
+      {base.name}, {short(parameters)} parameters{trainable ? `, ${short(trainable.parameters)} trainable` : ''}
+      {trainable ? (
+        <span className="ml-3 inline-block w-40 align-middle">
+          <LayerStrip model={{ blocks: trainable.blocks }} />
+        </span>
+      ) : null}
+    </>
+  )
+}
+
+function OutputRow({ run, info, onSelect }: { run: RunState; info: NodeInfo; onSelect?: ((id: string) => void) | undefined }) {
+  const node = run.nodes[info.id]
   return (
     <div className="outrow">
       <Icon name={info.icon} className="text-ink-2" />
@@ -290,7 +286,7 @@ function OutputRow({ run, info, onSelect }: { run: RunState; info: NodeInfo; onS
         )}
       </span>
       <span className="grid min-w-0 flex-1 gap-1 text-12">
-        {lines.map(({ key, mark, text, href }) => (
+        {linesOf(run, info).map(({ key, mark, text, href }) => (
           <span key={key} className="row">
             {mark}
             <span className="ell">{text}</span>
@@ -302,7 +298,7 @@ function OutputRow({ run, info, onSelect }: { run: RunState; info: NodeInfo; onS
           </span>
         ))}
       </span>
-      {node?.status === 'reused' ? <State state="reused" /> : null}
+      {node?.status === 'reused' ? <State state="reused">{viewNode(node, info.type).words}</State> : null}
     </div>
   )
 }

@@ -47,12 +47,6 @@ export interface Executable {
   readVariable(name: string): Promise<Float32Array | Int32Array>
   /** Copies `data` in; a bf16 variable takes float32 (rounded to nearest even) or raw bits. */
   writeVariable(name: string, data: FeedData): Promise<void>
-  /**
-   * Several variables in one call. On TensorFlow the first call for a set of names costs 30 to 60 ms whatever its size (the session makes a
-   * plan for it), so whole models are moved in a few sets, and the same sets again.
-   */
-  readVariables(names: readonly string[]): Promise<(Float32Array | Int32Array)[]>
-  writeVariables(values: readonly (readonly [name: string, data: FeedData])[]): Promise<void>
   /** Adds programs later; variables keep their values. On TensorFlow this rebuilds the session, so ask for all you know of in `compile`. */
   extend(programs: readonly Program[]): Promise<void>
   /** Frees variables and programs. */

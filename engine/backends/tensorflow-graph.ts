@@ -3,33 +3,15 @@ import { EngineError } from '../errors'
 import { type Attribute, type Lowering, type NodeRef, TF_TYPE } from '../graph/lowering'
 import { type DType, type Program, type Shape, sameShape, showType, sizeOf, type TensorType, type Variable } from '../graph/types'
 import type { NodeDef } from './protobuf'
+import { handleNode, tensorBytes, writeState } from './tensorflow-state'
 
 type Attributes = Readonly<Record<string, Attribute>>
 const UINT8: Attribute = { type: 4 }
 const type = (dtype: DType): Attribute => ({ type: TF_TYPE[dtype] })
 
-/** Values as the bytes of a tensor of that dtype, bf16 rounded to nearest even. */
-export function tensorBytes(values: ArrayLike<number>, dtype: DType): Uint8Array {
-  const typed = dtype === 'i32' ? Int32Array.from(values) : dtype === 'bool' ? Uint8Array.from(values) : Float32Array.from(values)
-  if (dtype !== 'bf16') return new Uint8Array(typed.buffer)
-  const bits = new Uint32Array(typed.buffer)
-  const halves = Uint16Array.from(bits, (b) => (b + 0x7fff + ((b >>> 16) & 1)) >>> 16)
-  return new Uint8Array(halves.buffer)
-}
-
 /** Node names of what can be fed and fetched; the backend asks for these. */
 export const feedNode = (program: string, name: string) => `${program}/feed/${name}`
 export const fetchNode = (program: string, name: string) => `${program}/fetch/${name}`
-export const variableNodes = (name: string) => ({
-  handle: `variable/${name}`,
-  value: `variable/${name}/value`,
-  set: `variable/${name}/set`,
-  bits: `variable/${name}/bits`,
-  setBits: `variable/${name}/set_bits`,
-  read: `variable/${name}/read`,
-})
-export const INITIALIZE = 'initialize'
-
 const bare = (ref: NodeRef) => (ref.includes(':') ? ref.slice(0, ref.indexOf(':')) : ref)
 /** A comma separates names in the addon's calls and a colon marks an output. */
 const checkName = (name: string) => {
@@ -52,7 +34,7 @@ export class GraphWriter {
       for (const variable of Object.values(program.variables)) writer.#declare(variable)
     }
     for (const program of programs) new ProgramWriter(writer, program).emit()
-    writer.#writeInitializer()
+    writeState(writer)
     return writer
   }
 
@@ -70,70 +52,8 @@ export class GraphWriter {
     checkName(variable.name)
     this.variables.set(variable.name, variable)
     const { shape, dtype, name } = variable
-    const nodes = variableNodes(name)
-    this.add(nodes.handle, 'VarHandleOp', [], {
-      dtype: type(dtype),
-      shape: { shape },
-      shared_name: { string: name },
-      container: { string: '' },
-    })
-    const value = this.#readable(nodes.handle, dtype, `${nodes.read}/raw`)
-    this.add(nodes.read, 'Identity', [value], { T: type(dtype === 'bf16' ? 'f32' : dtype) })
-    // Feeding float32. The session must not take over the caller's memory, so the value is copied; a cast copies by itself.
-    const fed: DType = dtype === 'bf16' ? 'f32' : dtype
-    this.add(nodes.value, 'Placeholder', [], { dtype: type(fed), shape: { shape } })
-    const copied =
-      dtype === 'bf16'
-        ? this.add(`${nodes.value}/cast`, 'Cast', [nodes.value], { SrcT: type('f32'), DstT: type('bf16'), Truncate: { bool: false } })
-        : this.add(`${nodes.value}/copy`, 'DeepCopy', [nodes.value], { T: type(dtype) })
-    this.#setter(nodes.set, nodes.handle, copied, dtype)
-    if (dtype !== 'bf16') return
-    this.add(nodes.bits, 'Placeholder', [], { dtype: UINT8, shape: { shape: [...shape, 2] } })
-    const raw = this.add(`${nodes.bits}/cast`, 'Bitcast', [nodes.bits], { T: UINT8, type: type('bf16') })
-    this.#setter(nodes.setBits, nodes.handle, this.add(`${nodes.bits}/copy`, 'DeepCopy', [raw], { T: type('bf16') }), dtype)
-  }
-
-  #readable(handle: NodeRef, dtype: DType, name: string): NodeRef {
-    const value = this.add(name, 'ReadVariableOp', [handle], { dtype: type(dtype) })
-    return dtype === 'bf16'
-      ? this.add(`${name}/wide`, 'Cast', [value], { SrcT: type('bf16'), DstT: type('f32'), Truncate: { bool: false } })
-      : value
-  }
-
-  /** Fetching `name` performs the assignment. */
-  #setter(name: string, handle: NodeRef, value: NodeRef, dtype: DType): void {
-    const assignment = this.add(`${name}/assign`, 'AssignVariableOp', [handle, value], { dtype: type(dtype) })
-    this.#done(name, [assignment])
-  }
-
-  /** A scalar that can be fetched once all of `after` ran. */
-  #done(name: string, after: readonly NodeRef[]): void {
-    const zero = this.add(
-      `${name}/zero`,
-      'Const',
-      after.map((ref) => `^${ref}`),
-      { dtype: type('i32'), value: { tensor: { dtype: 'i32', shape: [], bytes: new Uint8Array(4) } } },
-    )
-    this.add(name, 'Identity', [zero], { T: type('i32') })
-  }
-
-  #writeInitializer(): void {
-    const assignments: NodeRef[] = []
-    for (const { name, shape, dtype, initial } of this.variables.values()) {
-      if (initial !== 'zeros') continue
-      const prefix = `${INITIALIZE}/${name}`
-      const ints = this.add(`${prefix}/shape`, 'Const', [], {
-        dtype: type('i32'),
-        value: { tensor: { dtype: 'i32', shape: [shape.length], bytes: tensorBytes(shape, 'i32') } },
-      })
-      const zero = this.add(`${prefix}/zero`, 'Const', [], {
-        dtype: type(dtype),
-        value: { tensor: { dtype, shape: [], bytes: tensorBytes([0], dtype) } },
-      })
-      const zeros = this.add(`${prefix}/zeros`, 'Fill', [ints, zero], { T: type(dtype), index_type: type('i32') })
-      assignments.push(this.add(`${prefix}/assign`, 'AssignVariableOp', [variableNodes(name).handle, zeros], { dtype: type(dtype) }))
-    }
-    this.#done(INITIALIZE, assignments)
+    const attributes = { dtype: type(dtype), shape: { shape }, shared_name: { string: name }, container: { string: '' } }
+    this.add(handleNode(name), 'VarHandleOp', [], attributes)
   }
 
   add(name: string, op: string, inputs: readonly NodeRef[], attributes: Attributes): NodeRef {
@@ -218,7 +138,7 @@ class ProgramWriter implements Lowering {
     return ref
   }
 
-  handle = (variable: Variable): NodeRef => variableNodes(variable.name).handle
+  handle = (variable: Variable): NodeRef => handleNode(variable.name)
 
   read(variable: Variable): NodeRef {
     const { name } = variable

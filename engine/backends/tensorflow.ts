@@ -14,7 +14,8 @@ import { type Program, showType, sizeOf, type TensorType, type Variable } from '
 import { type Addon, loadAddon } from './addon'
 import type { Backend, Executable, FeedData, FetchData, Memory } from './backend'
 import { savedModel } from './protobuf'
-import { feedNode, fetchNode, GraphWriter, INITIALIZE, variableNodes } from './tensorflow-graph'
+import { feedNode, fetchNode, GraphWriter } from './tensorflow-graph'
+import { INDEX, INITIALIZE, readNode, writeNodes } from './tensorflow-state'
 
 const UINT8 = 4
 
@@ -139,44 +140,25 @@ class TensorFlowExecutable implements Executable {
     )
   }
 
-  #variable(name: string): Variable {
+  /** The variable and the feed that opens its gate. */
+  #variable(name: string) {
     const variable = this.#variables.get(name)
     if (!variable) throw new EngineError('bad_argument', 'there is no such variable', { where: name })
-    return variable
+    const index = Int32Array.of([...this.#variables.keys()].indexOf(name))
+    return { ...variable, gate: [INDEX, TF_TYPE.i32, [], index] as const }
   }
 
   async readVariable(name: string): Promise<Float32Array | Int32Array> {
-    return (await this.readVariables([name]))[0] as Float32Array | Int32Array
+    const { dtype, gate } = this.#variable(name)
+    return this.#call(`read ${name}`, [gate], [readNode(dtype)])[0] as Float32Array | Int32Array
   }
 
   async writeVariable(name: string, data: FeedData): Promise<void> {
-    await this.writeVariables([[name, data]])
-  }
-
-  async readVariables(names: readonly string[]): Promise<(Float32Array | Int32Array)[]> {
-    if (names.length === 0) return []
-    for (const name of names) this.#variable(name)
-    return this.#call(
-      `read ${names[0]}`,
-      [],
-      names.map((name) => variableNodes(name).read),
-    ) as (Float32Array | Int32Array)[]
-  }
-
-  async writeVariables(values: readonly (readonly [string, FeedData])[]): Promise<void> {
-    if (values.length === 0) return
-    const inputs: (readonly [string, number, readonly number[], Float32Array | Int32Array | Uint8Array])[] = []
-    const outputs: string[] = []
-    for (const [name, data] of values) {
-      const { shape, dtype } = this.#variable(name)
-      const nodes = variableNodes(name)
-      const widened = dtype === 'bf16' && data instanceof Float32Array
-      const fed = nativeFeed(`variable ${name}`, widened ? { shape, dtype: 'f32' } : { shape, dtype }, data)
-      const [input, set] = dtype === 'bf16' && !widened ? [nodes.bits, nodes.setBits] : [nodes.value, nodes.set]
-      inputs.push([input, ...fed])
-      outputs.push(set)
-    }
-    this.#call(`write ${values[0]?.[0]}`, inputs, outputs)
+    const { shape, dtype, gate } = this.#variable(name)
+    const isRounded = dtype === 'bf16' && data instanceof Float32Array
+    const nodes = writeNodes(isRounded ? 'bf16' : dtype === 'bf16' ? 'bits' : dtype)
+    const value = nativeFeed(`variable ${name}`, { shape, dtype: isRounded ? 'f32' : dtype }, data)
+    this.#call(`write ${name}`, [gate, [nodes.value, ...value]], [nodes.done])
   }
 
   async extend(programs: readonly Program[]): Promise<void> {

@@ -171,12 +171,6 @@ class TfjsExecutable implements Executable {
     const variable = this.#declared(name)
     this.#set(variable, toTensor(`variable ${name}`, variable, data))
   }
-  async readVariables(names: readonly string[]): Promise<(Float32Array | Int32Array)[]> {
-    return Promise.all(names.map((name) => this.readVariable(name)))
-  }
-  async writeVariables(values: readonly (readonly [string, FeedData])[]): Promise<void> {
-    for (const [name, data] of values) await this.writeVariable(name, data)
-  }
   async extend(programs: readonly Program[]): Promise<void> {
     await tf.setBackend(this.#backend)
     this.#add(programs)

@@ -79,45 +79,9 @@ export const declareWeight = (g: Builder, weight: StoredWeight): Variable => g.v
 export const declareState = (g: Builder, weight: StoredWeight, moment: Moment): Variable =>
   g.variable(stateName(weight, moment), weight.shape, 'f32', 'zeros')
 
-/** Bytes of float32 moved in one call: enough that a model takes few calls, little enough to be held twice. */
-const SET_BYTES = 96 * 1024 * 1024
-
-/** Cuts a list of variables into sets, always the same way: a session plans each set anew the first time it sees it. */
-function inSets(weights: readonly StoredWeight[]): StoredWeight[][] {
-  const sets: StoredWeight[][] = []
-  let room = 0
-  for (const weight of weights) {
-    const bytes = sizeOf(weight.shape) * 4
-    if (!sets.length || bytes > room) {
-      sets.push([])
-      room = SET_BYTES
-    }
-    sets.at(-1)?.push(weight)
-    room -= bytes
-  }
-  return sets
-}
-
-async function writeSets(
-  executable: Executable,
-  weights: readonly StoredWeight[],
-  variable: (weight: StoredWeight) => string,
-  read: (name: string) => Float32Array | Promise<Float32Array>,
-  onProgress?: (done: number, total: number) => void,
-): Promise<void> {
-  let done = 0
-  for (const set of inSets(weights)) {
-    const values: [string, Float32Array][] = []
-    for (const weight of set) values.push([variable(weight), await joined(weight, read)])
-    await executable.writeVariables(values)
-    done += set.length
-    onProgress?.(done, weights.length)
-  }
-}
-
 /**
- * Writes parameters into an executable, a few at a time: besides the session's memory at most one set of about 100 MB is held (or one
- * variable, where that is larger). `read` gives float32 values in Hugging Face layout. Parameters whose variable no program uses are skipped.
+ * Writes parameters into an executable, one variable at a time: nothing else is held besides the session's memory. `read` gives float32
+ * values in Hugging Face layout. Parameters whose variable no program uses are skipped.
  */
 export async function writeWeights(
   executable: Executable,
@@ -126,32 +90,24 @@ export async function writeWeights(
   onProgress?: (done: number, total: number) => void,
 ): Promise<void> {
   const used = plan.stored.filter((weight) => executable.variables.has(weight.name))
-  await writeSets(executable, used, (weight) => weight.name, read, onProgress)
+  for (const [i, weight] of used.entries()) {
+    await executable.writeVariable(weight.name, await joined(weight, read))
+    onProgress?.(i + 1, used.length)
+  }
 }
 
 /**
- * Reads trainable parameters (or one of their moments) by name, fetching their neighbours along: ask in the model's order or by name, and
- * every variable is fetched once. Holds one set at a time. For saving; the values must not change meanwhile.
+ * Reads trainable parameters (or one of their moments) by name, for saving. Holds the last variable that was read, so that neighbours in one
+ * variable cost one fetch when they are asked for one after the other; the values must not change meanwhile.
  */
 export function trainableReader(executable: Executable, plan: WeightPlan, moment: Moment | null): (name: string) => Promise<Float32Array> {
-  // By name, so that the order in which files are written walks through the sets.
-  const sets = inSets(
-    plan.stored
-      .filter((weight) => weight.trainable)
-      .sort((a, b) => ((a.parameters[0]?.spec.name ?? '') < (b.parameters[0]?.spec.name ?? '') ? -1 : 1)),
-  )
-  let held: { set: StoredWeight[]; values: (Float32Array | Int32Array)[] } | null = null
+  let held: { weight: StoredWeight; values: Float32Array } | null = null
   return async (name) => {
-    const weight = plan.of.get(name)
-    const set = sets.find((candidates) => weight && candidates.includes(weight))
-    const place = weight?.parameters.find(({ spec }) => spec.name === name)
-    if (!weight || !set || !place) throw new EngineError('bad_argument', 'this parameter is not trained', { where: name })
-    if (held?.set !== set) {
-      held = null
-      held = { set, values: await executable.readVariables(set.map((own) => (moment ? stateName(own, moment) : own.name))) }
-    }
-    const values = held.values[set.indexOf(weight)] as Float32Array
-    return weight.parameters.length === 1 ? values : values.slice(place.offset, place.offset + place.size)
+    const { weight, place } = placeOf(plan, name)
+    if (!weight.trainable) throw new EngineError('bad_argument', 'this parameter is not trained', { where: name })
+    if (held?.weight !== weight)
+      held = { weight, values: (await executable.readVariable(moment ? stateName(weight, moment) : weight.name)) as Float32Array }
+    return weight.parameters.length === 1 ? held.values : held.values.slice(place.offset, place.offset + place.size)
   }
 }
 
@@ -172,8 +128,15 @@ export async function writeMoments(
   moment: Moment,
   read: (name: string) => Float32Array | Promise<Float32Array>,
 ): Promise<void> {
-  const trainable = plan.stored.filter((weight) => weight.trainable)
-  await writeSets(executable, trainable, (weight) => stateName(weight, moment), read)
+  for (const weight of plan.stored)
+    if (weight.trainable) await executable.writeVariable(stateName(weight, moment), await joined(weight, read))
+}
+
+function placeOf(plan: WeightPlan, name: string) {
+  const weight = plan.of.get(name)
+  const place = weight?.parameters.find(({ spec }) => spec.name === name)
+  if (!weight || !place) throw new EngineError('bad_argument', 'the model has no such parameter', { where: name })
+  return { weight, place }
 }
 
 async function part(
@@ -182,9 +145,7 @@ async function part(
   name: string,
   variable: (weight: StoredWeight) => string,
 ): Promise<Float32Array> {
-  const weight = plan.of.get(name)
-  const place = weight?.parameters.find(({ spec }) => spec.name === name)
-  if (!weight || !place) throw new EngineError('bad_argument', 'the model has no such parameter', { where: name })
+  const { weight, place } = placeOf(plan, name)
   const values = (await executable.readVariable(variable(weight))) as Float32Array
   return weight.parameters.length === 1 ? values : values.slice(place.offset, place.offset + place.size)
 }

@@ -190,6 +190,12 @@ function Frame({ savedAt, draft, fresh, onCopy }: Parameters<typeof EditorShell>
           ) : null}
           {fresh && control.run === null && !control.active ? <FreshLine seconds={plan?.summary.seconds ?? null} /> : null}
         </div>
+        {/* Names of the separators, which stand between the landmarks and cannot carry text themselves. */}
+        <div hidden>
+          <span id="handle-left">Width of the node list</span>
+          <span id="handle-bottom">Height of the run panel</span>
+          <span id="handle-right">Width of the settings</span>
+        </div>
         <Group orientation="horizontal" className="min-h-0 flex-1" onLayoutChanged={panels.keep}>
           <Panel
             id="left"
@@ -209,7 +215,7 @@ function Frame({ savedAt, draft, fresh, onCopy }: Parameters<typeof EditorShell>
               onAdd={() => commands('add-node')}
             />
           </Panel>
-          <Separator className="handle" aria-label="Width of the node list" />
+          <Separator className="handle" aria-labelledby="handle-left" />
           <Panel id="middle" minSize={360}>
             <Group orientation="vertical" onLayoutChanged={panels.keep}>
               <Panel id="canvas" minSize={160}>
@@ -217,7 +223,7 @@ function Frame({ savedAt, draft, fresh, onCopy }: Parameters<typeof EditorShell>
                   <Stage name={name} />
                 </main>
               </Panel>
-              <Separator className="handle flat" aria-label="Height of the run panel" />
+              <Separator className="handle flat" aria-labelledby="handle-bottom" />
               <Panel
                 id="bottom"
                 panelRef={panels.bottom}
@@ -244,7 +250,7 @@ function Frame({ savedAt, draft, fresh, onCopy }: Parameters<typeof EditorShell>
               </Panel>
             </Group>
           </Panel>
-          <Separator className="handle" aria-label="Width of the settings" />
+          <Separator className="handle" aria-labelledby="handle-right" />
           <Panel
             id="right"
             panelRef={panels.right}
@@ -295,12 +301,14 @@ function LeftPanel({ folded, onFold, onKeys, onAdd }: { folded: boolean; onFold:
         </>
       ) : (
         <>
-          <div className="left-tabs" role="tablist" aria-label="Nodes or outline">
-            {(['nodes', 'outline'] as const).map((value) => (
-              <button key={value} type="button" role="tab" aria-selected={tab === value} onClick={() => setTab(value)}>
-                {value === 'nodes' ? 'Nodes' : 'Outline'}
-              </button>
-            ))}
+          <div className="left-tabs">
+            <div role="tablist" aria-label="Nodes or outline" className="contents">
+              {(['nodes', 'outline'] as const).map((value) => (
+                <button key={value} type="button" role="tab" aria-selected={tab === value} onClick={() => setTab(value)}>
+                  {value === 'nodes' ? 'Nodes' : 'Outline'}
+                </button>
+              ))}
+            </div>
             <IconButton icon="keyboard" label="Keyboard" shortcut="?" className="ml-auto" size="sm" onClick={onKeys} />
             <IconButton icon="panel-left" label="Fold" shortcut="[" size="sm" onClick={onFold} />
           </div>

@@ -57,7 +57,7 @@ export function Palette() {
       <div className="pal-list">
         {groups.map(({ group, defs }) => (
           <section key={group} aria-label={group}>
-            <h3 className="pal-h">{group}</h3>
+            <h2 className="pal-h">{group}</h2>
             {defs.map((def) => (
               <button
                 key={def.type}

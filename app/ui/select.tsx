@@ -62,7 +62,8 @@ export function Select({
           collisionPadding={8}
           style={{ minWidth: 'var(--radix-select-trigger-width)' }}
         >
-          <Radix.Viewport>
+          {/* Its viewport writes a <style> of its own, which the CSP lets through only with this page's nonce (see providers.tsx). */}
+          <Radix.Viewport nonce={(globalThis as { __webpack_nonce__?: string }).__webpack_nonce__}>
             {options.map((option) => (
               <Radix.Item key={option.value} value={into(option.value)} disabled={option.disabled ?? false} className="it">
                 <span className="grid size-4 place-items-center">

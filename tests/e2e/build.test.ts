@@ -1,4 +1,5 @@
 /** A person builds First look from a blank canvas, once with the mouse and once with the keyboard alone, and runs it. */
+import type { Locator } from 'playwright-core'
 import { expect, test } from 'vitest'
 import { axe, shot } from '../kit/browser'
 import { onProduct } from '../kit/e2e'
@@ -64,6 +65,79 @@ test(
       await editor.button('Run').click()
       await editor.waitForState('Export', /^Done/, 150_000)
       await shot(page, 'built-and-run')
+    }),
+  300_000,
+)
+
+test(
+  'UX-128, UX-103, UX-105, UX-102: a pipeline is built and run by keyboard alone',
+  () =>
+    on.session({ reducedMotion: true }, async ({ page }) => {
+      const editor = new EditorPage(page)
+      const { keyboard } = page
+      /** Presses Tab as a person does, until the focus is where it should be. */
+      const tabTo = async (what: Locator): Promise<void> => {
+        for (let i = 0; i < 40; i++) {
+          if (await what.evaluate((element) => element === document.activeElement)) return
+          await keyboard.press('Tab')
+        }
+        throw new Error(`${what} was not reached by Tab.`)
+      }
+      const focused = (title: string) =>
+        until(`${title} to have the focus`, () => editor.card(title).evaluate((card) => card === document.activeElement), {
+          timeoutMs: 5_000,
+        })
+
+      await page.getByRole('heading', { name: 'Start from a template' }).waitFor()
+      await keyboard.press('n')
+      await page.getByText('Add first node').waitFor()
+      await keyboard.press('Tab')
+      await keyboard.press('F6')
+      await keyboard.press('F6')
+      await keyboard.press('/')
+      await page.getByRole('dialog', { name: 'Add a node' }).waitFor()
+      await keyboard.type('load model')
+      await keyboard.press('Enter')
+      await focused('Load model')
+      await keyboard.press('Enter')
+      await tabTo(editor.settings.getByRole('radio', { name: /SmolLM2/ }))
+      await keyboard.press('ArrowDown')
+      await keyboard.press('Escape')
+      await focused('Load model')
+
+      const add = async (word: string, title: string): Promise<void> => {
+        await keyboard.press('c')
+        await page.getByRole('dialog', { name: /^Connect/ }).waitFor()
+        await keyboard.type(word)
+        await keyboard.press('Enter')
+        await focused(title)
+      }
+      await add('freeze', 'Freeze layers')
+      await add('train', 'Train')
+      await add('load data', 'Load data')
+      await keyboard.press('Enter')
+      await tabTo(editor.settings.getByRole('combobox', { name: 'Sample' }))
+      await keyboard.press('Enter')
+      await page.getByRole('option', { name: /log\.jsonl/ }).waitFor()
+      await keyboard.type('log')
+      await keyboard.press('Enter')
+      await keyboard.press('Escape')
+      await focused('Load data')
+      // UX-111: along the wire to Train.
+      await keyboard.press('ArrowRight')
+      await focused('Train')
+      await keyboard.press('Enter')
+      await tabTo(editor.field('Epochs'))
+      await keyboard.press('Control+a')
+      await keyboard.type('0.5')
+      await keyboard.press('Escape')
+      await focused('Train')
+      await add('export', 'Export')
+      expect(await editor.wires()).toBe(4)
+      await until('the work to be saved', async () => /^Saved/.test((await page.locator('.saved').textContent()) ?? ''))
+      await keyboard.press('Control+Enter')
+      await editor.waitForState('Export', /^Done/, 150_000)
+      await shot(page, 'built-by-keyboard')
     }),
   300_000,
 )

@@ -10,6 +10,7 @@ import { childEnv, type Env, loadEnv } from './env'
 import { AppError, fromUnknown, redact } from './errors'
 import { takeLock } from './lock-file'
 import { type RunningPostgres, startPostgres } from './postgres'
+import { ArtifactStore } from './storage/artifact-store'
 import { migrateDatabase } from './storage/migrate'
 import { Child } from './supervisor-children'
 import { clearSupervisor, readSupervisor, type SupervisorState, supervisorLock, writeSupervisor } from './supervisor-state'
@@ -153,6 +154,8 @@ async function supervise(env: Env, development: boolean): Promise<void> {
     if (stopping) return
     publish()
     sayUrl(origin, token)
+    // What killed writers left behind long ago; nobody waits for it.
+    await new ArtifactStore(join(env.home, 'artifacts')).sweep().catch(() => 0)
   } catch (error) {
     if (stopping) return
     const app = fromUnknown(error)

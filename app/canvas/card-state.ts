@@ -14,7 +14,8 @@ export type CardState = {
   view: NodeView
 }
 
-const BUSY: ReadonlySet<StateName> = new Set(['running', 'queued', 'waiting', 'paused'])
+/** Only what has a result can have one that no longer counts. */
+const HAS_RESULT: ReadonlySet<StateName> = new Set(['done', 'reused', 'stopped'])
 
 export function cardState(given: {
   /** The type is unknown or newer (UX-53). */
@@ -28,7 +29,7 @@ export function cardState(given: {
   const view = viewNode(given.run, given.type)
   if (given.placeholder) return { name: 'blocked', words: 'Unknown', border: 'is-placeholder', view }
   if (given.disabled) return { name: 'disabled', words: STATES.disabled.word, border: 'is-disabled', view }
-  if (given.run && given.stale !== null && !BUSY.has(view.state))
+  if (given.run && given.stale !== null && HAS_RESULT.has(view.state))
     return { name: 'stale', words: STATES.stale.word, border: 'is-stale', view }
   const border = view.state === 'running' ? (view.training ? 'is-training' : 'is-running') : view.state === 'failed' ? 'is-failed' : ''
   return { name: view.state, words: view.words, border, view }

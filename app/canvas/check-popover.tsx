@@ -86,7 +86,8 @@ function ProblemRow({ problem }: { problem: Problem }) {
           className="where"
           onClick={() => {
             view.getState().set({ open: null })
-            actions.show(problem)
+            // After the popover has given the focus back to its button.
+            setTimeout(() => actions.show(problem), 30)
           }}
         >
           {title}

@@ -58,7 +58,9 @@ function Sheet({
       size="xl"
       footer={
         <>
-          <Button onClick={onClose}>Close</Button>
+          <Button className="ml-auto" onClick={onClose}>
+            Close
+          </Button>
           <Button
             variant="primary"
             icon="play"

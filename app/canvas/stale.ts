@@ -7,15 +7,17 @@ import type { Edge, Pipeline } from '../../nodes/_kit/graph'
 import { paramTitle, show } from '../../nodes/_kit/problems'
 import { defOf, own, titleOf } from '../../nodes/_kit/wires'
 import { numberText } from '../forms/number-text'
+import { fieldsOf } from '../forms/schema'
 import { sameJson } from './editor-state'
 
 const said = (value: unknown): string => (typeof value === 'number' ? numberText(value) : typeof value === 'string' ? value : show(value))
 
-/** Params with defaults filled in where they parse, so that writing down a default changes nothing. */
+/** Params with defaults filled in, whether they are valid or not, so that writing down a default changes nothing. */
 function filled(doc: Pipeline, registry: Registry, id: string): Record<string, unknown> {
   const params = doc.nodes[id]?.params ?? {}
-  const parsed = defOf(doc, registry, id)?.params.safeParse(params)
-  return parsed?.success ? (parsed.data as Record<string, unknown>) : params
+  const def = defOf(doc, registry, id)
+  const defaults = def ? Object.fromEntries(fieldsOf(def.params).map((field) => [field.name, field.default])) : {}
+  return { ...defaults, ...params }
 }
 
 const feeding = (doc: Pipeline, id: string): Edge[] => doc.edges.filter((edge) => edge.to.node === id)

@@ -63,7 +63,7 @@ function refresh(known: RunState, snapshot: Snapshot): RunState {
     const beat = iso(row.lastBeat)
     if (node && beat && (node.lastBeat === null || beat > node.lastBeat)) nodes[row.nodeId] = { ...node, lastBeat: beat }
   }
-  return { ...known, nodes }
+  return { ...known, nodes, wanted: RUN_ENDED.has(known.status) ? null : wantedOf(snapshot.run.wanted) }
 }
 
 const sourceOf =

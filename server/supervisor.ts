@@ -19,7 +19,8 @@ import { ensureToken } from './web/guard'
 const WEB_GRACE_MS = 1_500
 /** R-22: a checkpoint may take up to 30 s; a little more for committing it. */
 const WORKER_GRACE_MS = 33_000
-const WEB_READY_MS = 30_000
+/** Long enough for a machine that is busy with a training; a healthy start takes half a second. */
+const WEB_READY_MS = 120_000
 const WATCH_POSTGRES_MS = 500
 
 const say = (line: string) => process.stdout.write(`${redact(line)}\n`)
@@ -41,11 +42,11 @@ export async function freePort(from: number): Promise<number> {
   throw new AppError('INTERNAL', { message: `No free port from ${from} on.`, fix: 'Set PORT to another number.' })
 }
 
-/** Waits until the web server answers anything. */
+/** Waits until the web server answers: its proxy does, before any page or route is loaded. */
 async function webAnswers(origin: string, web: Child, stopped: () => boolean): Promise<void> {
   const until = Date.now() + WEB_READY_MS
   while (Date.now() < until && !stopped()) {
-    const answered = await fetch(`${origin}/api/login`, { signal: AbortSignal.timeout(2_000) }).then(
+    const answered = await fetch(origin, { signal: AbortSignal.timeout(WEB_READY_MS) }).then(
       () => true,
       () => false,
     )
@@ -54,10 +55,16 @@ async function webAnswers(origin: string, web: Child, stopped: () => boolean): P
   }
   if (!stopped())
     throw new AppError('INTERNAL', {
-      message: 'The web server did not answer within 30 s.',
+      message: `The web server did not answer within ${WEB_READY_MS / 1_000} s.`,
       where: origin,
       details: web.lines.slice(-10).join('\n'),
     })
+}
+
+/** Loads the first page's code and the router while the person is still reaching for the mouse. */
+async function warmUp(origin: string, token: string): Promise<void> {
+  const headers = { authorization: `Bearer ${token}` }
+  await Promise.allSettled([fetch(origin, { headers }), fetch(`${origin}/api/trpc/templates.list`, { headers })])
 }
 
 async function supervise(env: Env, development: boolean): Promise<void> {
@@ -154,6 +161,7 @@ async function supervise(env: Env, development: boolean): Promise<void> {
     if (stopping) return
     publish()
     sayUrl(origin, token)
+    await warmUp(origin, token)
     // What killed writers left behind long ago (R-73); nobody waits for it.
     await new ArtifactStore(join(env.home, 'artifacts')).sweep().catch(() => 0)
   } catch (error) {

@@ -1,4 +1,5 @@
 /** Notifications for one process over one connection of its own (R-6, R-81), taken up again after an outage. They only wake; the tables say what is. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { connectionOf, type Storage } from './db'
 
@@ -6,6 +7,7 @@ const RECONNECT_MS = 300
 
 /**
  * @param handlers by channel; called with the payload, and with '' for every channel after a reconnect, since something may have been missed.
+ * @throws what the first connection throws.
  */
 export async function listen(
   storage: Storage,
@@ -14,36 +16,46 @@ export async function listen(
   let client: pg.Client | null = null
   let closed = false
 
-  async function connect(): Promise<void> {
+  /** Connects and listens. `gone` resolves when the connection has ended, by whoever's hand. */
+  async function open(): Promise<{ gone: Promise<void> }> {
     const next = new pg.Client(connectionOf(storage.directUrl))
-    let gone = false
-    const again = () => {
-      if (gone || closed) return
-      gone = true
-      client = null
-      next.end().catch(() => {})
-      setTimeout(() => void retry(), RECONNECT_MS).unref()
-    }
-    next.on('error', again)
-    next.on('end', again)
+    const gone = new Promise<void>((resolve) => {
+      next.on('error', () => resolve())
+      next.on('end', () => resolve())
+    })
     next.on('notification', ({ channel, payload }) => handlers[channel]?.(payload ?? ''))
-    await next.connect()
-    for (const channel of Object.keys(handlers)) await next.query(`listen ${pg.escapeIdentifier(channel)}`)
+    try {
+      await next.connect()
+      for (const channel of Object.keys(handlers)) await next.query(`listen ${pg.escapeIdentifier(channel)}`)
+    } catch (error) {
+      next.end().catch(() => {})
+      throw error
+    }
     client = next
+    return { gone }
   }
 
-  async function retry(): Promise<void> {
-    if (closed) return
-    try {
-      await connect()
-      for (const handler of Object.values(handlers)) handler('')
-    } catch {
-      // `connect` has arranged for the next try if it got as far as a client that ended; else it is arranged here.
-      if (client === null) setTimeout(() => void retry(), RECONNECT_MS).unref()
+  /** One connection at a time, however it ends: two ways to arrange the next try would double the tries with every failure. */
+  async function follow(first: Promise<void>): Promise<void> {
+    let gone = first
+    while (!closed) {
+      await gone
+      await client?.end().catch(() => {})
+      client = null
+      for (; !closed && client === null; ) {
+        await sleep(RECONNECT_MS, undefined, { ref: false })
+        if (closed) return
+        try {
+          gone = (await open()).gone
+          for (const handler of Object.values(handlers)) handler('')
+        } catch {
+          // Still away.
+        }
+      }
     }
   }
 
-  await connect()
+  void follow((await open()).gone)
   return {
     async close() {
       closed = true

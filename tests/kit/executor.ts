@@ -4,7 +4,9 @@
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { availableParallelism, loadavg } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import * as esbuild from 'esbuild'
 import type { Pipeline } from '../../nodes/_kit/graph'
 import type { Plan } from '../../nodes/_kit/plan'
@@ -20,6 +22,7 @@ import { migrateDatabase } from '../../server/storage/migrate'
 import { createPipeline } from '../../server/storage/pipelines'
 import { getRun, listAttempts, listNodeRuns, type NodeRunRow, type RunRow } from '../../server/storage/runs'
 import { documentOf } from './documents'
+import { descendants, isAlive } from './processes'
 import { stubDigests, stubRegistry } from './stub-nodes'
 import { tempFolder } from './temp'
 import { until } from './wait'
@@ -80,6 +83,8 @@ export type TestHome = AsyncDisposable & {
   events(run: string): Promise<RunEvent[]>
   attempts(run: string): ReturnType<typeof listAttempts>
   trainerPid(run: string, node: string): Promise<number>
+  /** kill -9 of the database and all its backends; back after `awayMs`. */
+  losePostgres(awayMs: number): Promise<void>
 }
 
 export async function testHome(): Promise<TestHome> {
@@ -87,7 +92,7 @@ export async function testHome(): Promise<TestHome> {
   const home = join(folder.path, 'home')
   const cache = join(folder.path, 'cache')
   mkdirSync(home, { recursive: true })
-  const postgres = await startPostgres({ home, cache, root })
+  let postgres = await startPostgres({ home, cache, root })
   await migrateDatabase({ databaseUrl: postgres.url, root })
   const storage = openStorage({ databaseUrl: postgres.url, applicationName: 'thaw test' })
   const store = new ArtifactStore(join(home, 'artifacts'))
@@ -164,7 +169,7 @@ export async function testHome(): Promise<TestHome> {
       const pipelineId = more.pipelineId ?? (await self.pipeline(document))
       return executor.submit(OWNER, { pipelineId, document, idempotencyKey: `key-${++keys}`, ...more })
     },
-    async finished(run, timeoutMs = 30_000) {
+    async finished(run, timeoutMs = 120_000) {
       const row = await until(
         `run ${run} to end (workers said: ${workers.map((worker) => worker.lines.join('')).join(' | ')})`,
         async () => {
@@ -182,8 +187,19 @@ export async function testHome(): Promise<TestHome> {
       return until(
         `a trainer at ${node}`,
         async () => (await listAttempts(storage.db, OWNER, run))[node]?.find((attempt) => attempt.outcome === null)?.trainerPid,
-        { everyMs: 20 },
+        { everyMs: 20, timeoutMs: 120_000 },
       )
+    },
+    async losePostgres(awayMs) {
+      const backends = await descendants(postgres.pid)
+      // The postmaster first, or it would start new ones.
+      process.kill(postgres.pid, 'SIGKILL')
+      for (const { pid } of backends) if (await isAlive(pid)) process.kill(pid, 'SIGKILL')
+      await sleep(awayMs)
+      postgres = await startPostgres({ home, cache, root }).catch((error) => {
+        throw new Error(`${error.message}\n${readFileSync(join(home, 'postgres', 'log'), 'utf8').slice(-3_000)}`)
+      })
+      if (postgres.url !== self.databaseUrl) throw new Error('the database came back elsewhere')
     },
     async [Symbol.asyncDispose]() {
       for (const worker of workers) worker.kill()
@@ -196,6 +212,19 @@ export async function testHome(): Promise<TestHome> {
   }
   return self
 }
+
+/**
+ * A limit of the specification, in milliseconds, on a machine that does nothing else; on a busy one as much longer as there are processes waiting for a
+ * core. What it guards against (a poll where a signal was meant, a heartbeat where a wake-up was) is slower by far.
+ */
+export const within = (ms: number): number => ms * Math.max(1, (loadavg()[0] ?? 1) / availableParallelism())
+
+/** What a training came to. */
+export const lossOf = (row: NodeRunRow | undefined): number =>
+  (row?.outputs as { metrics: { loss: number } } | null | undefined)?.metrics.loss ?? Number.NaN
+/** Digest of the rows that a node gave. */
+export const artifactOf = (row: NodeRunRow | undefined): string =>
+  (row?.outputs as { data: { artifact: string } } | null | undefined)?.data.artifact ?? ''
 
 /** Load model, load data → freeze → train (a checkpoint every 5 steps) → check → export: the graph of the kill matrix. */
 export function killGraph(journal: string, train: Record<string, unknown> = {}, data: Record<string, unknown> = {}): Pipeline {

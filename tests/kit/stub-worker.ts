@@ -24,7 +24,8 @@ const worker = await startWorker({
   resources: ['cpu'],
   trainer: { script: process.argv[3] ?? '', args: [String(slot)], env: trainerEnv(childEnv(), { THAW_HOME: home, THAW_CACHE: cache }) },
   digestOf: (request) => facts.digestOf(request),
-  fetchModel: () => Promise.reject(new Error('no models in tests')),
+  fetchModel: async (source) => (await facts.localModel(source)) ?? Promise.reject(new Error('no models to fetch in tests')),
+  inspections: true,
   secret: async () => null,
   log: (line) => console.error(line),
 })

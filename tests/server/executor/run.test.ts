@@ -1,12 +1,14 @@
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import type { Pipeline } from '../../../nodes/_kit/graph'
 import type { Plan } from '../../../nodes/_kit/plan'
 import { listRuns } from '../../../server/storage/runs'
-import { documentOf, killGraph, OWNER, type TestHome, testHome } from '../../kit/executor'
+import { artifactOf, documentOf, killGraph, lossOf, OWNER, type TestHome, testHome } from '../../kit/executor'
 import { sumAfter } from '../../kit/stub-engine'
 import { until } from '../../kit/wait'
+
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 120_000 })
 
 let home: TestHome
 beforeAll(async () => {
@@ -88,7 +90,7 @@ test('R-33: an upstream edit with equal output stops there', async () => {
 test('R-75: a missing artifact is a cache miss with a reason, and is rebuilt', async () => {
   const document = documentOf({ data: ['stub-data', { journal: home.journal, rows: 'gone\nsoon' }] })
   const { nodes } = await home.finished((await home.submit(document)).run)
-  const digest = (nodes.data?.outputs?.data as { artifact: string }).artifact
+  const digest = artifactOf(nodes.data)
   await home.store.delete(digest)
   expect(codes(await planOf(document), 'data')).toEqual(['artifact-missing'])
   const { run } = await home.finished((await home.submit(document)).run)
@@ -150,7 +152,7 @@ test('R-49: a transient failure is tried again after 5 s', async () => {
   )
   const { run } = await home.submit(document)
   const started = Date.now()
-  await until('the second attempt', async () => ((await home.attempts(run)).f?.length ?? 0) >= 2, { everyMs: 50 })
+  await until('the second attempt', async () => ((await home.attempts(run)).f?.length ?? 0) >= 2, { everyMs: 50, timeoutMs: 120_000 })
   expect(Date.now() - started).toBeGreaterThan(4_500)
   await home.executor.stop(OWNER, run, 'now')
   expect((await home.finished(run)).run.status).not.toBe('succeeded')
@@ -235,7 +237,7 @@ test('R-65: a longer training continues from the newest checkpoint and equals on
   expect(node?.reasons[0]).toMatchObject({ code: 'more-epochs', param: 'max_steps', old: 12, new: 22, step: 10 })
   const { nodes } = await home.finished((await home.submit(longer)).run)
   expect(home.lines().slice(-6)).toContain('train from 10')
-  expect((nodes.train?.outputs?.metrics as { loss: number }).loss).toBe(sumAfter(22, 0.25))
+  expect(lossOf(nodes.train)).toBe(sumAfter(22, 0.25))
 
   const linear = params(params(constant, 'train', { schedule: 'linear' }), 'train', { max_steps: 12 })
   await home.finished((await home.submit(linear)).run)

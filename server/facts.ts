@@ -194,7 +194,9 @@ export function openFacts(options: FactsOptions): Facts {
     const { path, entry } = await pathOf(source)
     // A built-in model is pinned by the hash of its file, so its key is known before it is fetched.
     if (entry?.fetch.sha256) return { digest: entry.fetch.sha256, name: entry.title }
-    if (path === null) return source.startsWith('hub:') ? { digest: createHash('sha256').update(source).digest('hex'), name: source } : null
+    // A hub model is named by its source before and after the download, so that one run's key is found by the next.
+    if (source.startsWith('hub:')) return { digest: createHash('sha256').update(source).digest('hex'), name: source }
+    if (path === null) return null
     if ((await stat(path)).isFile()) return { digest: await hashed(path), name: basename(path) }
     const names = (await modelFiles(path)).sort()
     const whole = createHash('sha256')

@@ -1,8 +1,8 @@
 /** Writing a model as a Hugging Face folder that transformers loads (F-10), and the changed weights alone. */
 import type { FloatDtype } from './formats/dtypes'
 import { writeHfFolder } from './formats/hf-folder'
+import { MODEL_TEXTS } from './formats/model-texts'
 import { floatTensor, writeSafetensors } from './formats/safetensors'
-import { MODEL_TEXTS } from './formats/source'
 import type { LoadedModel } from './model'
 import type { TrainedWeights } from './train/train'
 

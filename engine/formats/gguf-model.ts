@@ -6,7 +6,8 @@ import { EngineError } from '../errors'
 import { describeModel } from '../models/index'
 import { GgufFile, type GgufValue } from './gguf'
 import { makeTokenizerTexts } from './gguf-tokenizer'
-import type { ModelSource, ModelText, StoredTensor } from './source'
+import type { ModelText } from './model-texts'
+import type { ModelSource, StoredTensor } from './source'
 
 /** Holds the RoPE scaling factors, which config.json expresses as settings. */
 const ROPE_FACTORS = 'rope_freqs.weight'

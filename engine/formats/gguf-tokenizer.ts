@@ -1,7 +1,7 @@
 /** Hugging Face tokenizer files from the metadata of a GGUF with a byte-level BPE tokenizer (F-26). */
 import { EngineError } from '../errors'
 import type { GgufArray, GgufFile } from './gguf'
-import type { ModelText } from './source'
+import type { ModelText } from './model-texts'
 
 type PreTokenizer = { normalizer: unknown; pre_tokenizer: unknown; ignore_merges: boolean; addsBosByDefault: boolean }
 

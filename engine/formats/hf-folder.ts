@@ -2,8 +2,9 @@
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { EngineError } from '../errors'
+import { MODEL_TEXTS, type ModelText } from './model-texts'
 import { SafetensorsFile, type TensorToWrite, writeSafetensors } from './safetensors'
-import type { ModelSource, ModelText } from './source'
+import type { ModelSource } from './source'
 
 const MAX_JSON_BYTES = 256 * 1024 * 1024
 const MAX_SHARDS = 1000
@@ -99,6 +100,9 @@ export function openHfFolder(folder: string): ModelSource {
     const file = path.join(folder, name)
     return fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : null
   }
+  // Read now and resolved now: a model stays open longer than a folder of links to it may exist.
+  const texts = new Map(MODEL_TEXTS.map((name) => [name, readText(name)]))
+  texts.set('chat_template.jinja', texts.get('chat_template.jinja') ?? embeddedTemplate(texts.get('tokenizer_config.json') ?? null))
   return {
     container: 'hf',
     path: folder,
@@ -112,15 +116,13 @@ export function openHfFolder(folder: string): ModelSource {
       if (!shard) throw new EngineError('missing', `the model has no tensor "${name}"`, { where: folder })
       return shard.readFloat32(name)
     },
-    text: (name: ModelText) =>
-      name === 'chat_template.jinja' ? (readText(name) ?? embeddedTemplate(readText('tokenizer_config.json'))) : readText(name),
-    companions: fs
-      .readdirSync(folder, { withFileTypes: true })
-      .filter(
-        (entry) =>
-          entry.isFile() && !NOT_COMPANIONS.test(entry.name) && fs.statSync(path.join(folder, entry.name)).size <= MAX_COMPANION_BYTES,
-      )
-      .map((entry) => ({ name: entry.name, path: path.join(folder, entry.name) })),
+    text: (name: ModelText) => texts.get(name) ?? null,
+    companions: fs.readdirSync(folder).flatMap((name) => {
+      if (NOT_COMPANIONS.test(name)) return []
+      const file = fs.realpathSync(path.join(folder, name))
+      const stat = fs.statSync(file)
+      return stat.isFile() && stat.size <= MAX_COMPANION_BYTES ? [{ name, path: file }] : []
+    }),
     close: () => {
       for (const shard of shards) shard.close()
     },

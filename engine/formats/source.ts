@@ -5,16 +5,7 @@ import { EngineError } from '../errors'
 import { canonicalName, type Model } from '../models/index'
 import { openGgufModel } from './gguf-model'
 import { openHfFolder } from './hf-folder'
-
-/** Text files that belong to a model besides config.json. Each is what a Hugging Face folder would hold. */
-export const MODEL_TEXTS = [
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'chat_template.jinja',
-  'generation_config.json',
-] as const
-export type ModelText = (typeof MODEL_TEXTS)[number]
+import type { ModelText } from './model-texts'
 
 export type StoredTensor = {
   /** Row-major, Hugging Face layout. */

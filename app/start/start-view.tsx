@@ -70,7 +70,14 @@ export function StartView({
         </nav>
       </header>
       <main className="start-main">
-        {known.length === 0 ? <Hero /> : <h1 className="start-title">Fine-tune a model on your documents</h1>}
+        {/* Whether this is a first visit decides the page's shape: nothing is shown before that is known, so that nothing jumps. */}
+        {recent.state === 'loading' ? (
+          <h1 className="late muted">Reading your pipelines</h1>
+        ) : known.length === 0 ? (
+          <Hero />
+        ) : (
+          <h1 className="start-title">Fine-tune a model on your documents</h1>
+        )}
         {problem ? (
           <Notice tone="error" title={problem.title} className="mb-6">
             {problem.message} {problem.fix}
@@ -105,7 +112,11 @@ export function StartView({
             </ul>
           </section>
         ) : null}
-        <div className="starts" data-few={templates.state === 'ready' && templates.value.length <= 2 ? true : undefined}>
+        <div
+          className="starts"
+          hidden={recent.state === 'loading'}
+          data-few={templates.state === 'ready' && templates.value.length <= 2 ? true : undefined}
+        >
           <section aria-labelledby="templates">
             <div className="start-h">
               <h2 id="templates">Start from a template</h2>

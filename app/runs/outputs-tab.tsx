@@ -197,7 +197,7 @@ function ScoreCells({ score, gain }: { score: Score | undefined; gain: ReturnTyp
           </span>
         ) : null}
       </td>
-      <td className="r muted">
+      <td className="r muted was">
         <span className="vh">before </span>
         {shown(score, score.before)}
       </td>
@@ -276,7 +276,7 @@ function OutputRow({ run, info, onSelect }: { run: RunState; info: NodeInfo; onS
   return (
     <div className="outrow">
       <Icon name={info.icon} className="text-ink-2" />
-      <span className="w-40 flex-none">
+      <span className="out-title">
         {onSelect ? (
           <button type="button" className="link ell max-w-full" onClick={() => onSelect(info.id)}>
             {info.title}
@@ -285,7 +285,7 @@ function OutputRow({ run, info, onSelect }: { run: RunState; info: NodeInfo; onS
           info.title
         )}
       </span>
-      <span className="grid min-w-0 flex-1 gap-1 text-12">
+      <span className="out-lines">
         {linesOf(run, info).map(({ key, mark, text, href }) => (
           <span key={key} className="row">
             {mark}

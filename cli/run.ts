@@ -96,15 +96,33 @@ export async function runCommand(args: string[]): Promise<number> {
   if (!asked) return 0
   const { json, request } = asked
   const started = Date.now()
-  const thaw = await openLocal(env(), { worker: true, log: (line) => process.stderr.write(`${line}\n`) })
+  let thaw: LocalThaw | null = null
+  // Whoever reads the lines learns the end from the last one, also when the run never began.
+  let told = false
+  const tell = (result: Record<string, unknown>) => {
+    told = true
+    print(JSON.stringify({ type: 'result', ...result }))
+  }
   try {
-    return await run(thaw, request, json, started)
+    thaw = await openLocal(env(), { worker: true, log: (line) => process.stderr.write(`${line}\n`) })
+    return await run(thaw, request, json, started, tell)
+  } catch (error) {
+    if (json && !told) {
+      tell({ status: 'failed', run: null, seconds: (Date.now() - started) / 1_000, outputs: {}, error: fromUnknown(error).toStored() })
+    }
+    throw error
   } finally {
-    await thaw.close()
+    await thaw?.close()
   }
 }
 
-async function run(thaw: LocalThaw, request: Request, json: boolean, started: number): Promise<number> {
+async function run(
+  thaw: LocalThaw,
+  request: Request,
+  json: boolean,
+  started: number,
+  tell: (result: Record<string, unknown>) => void,
+): Promise<number> {
   const plan = await thaw.plan(request)
   if (json) print(JSON.stringify({ type: 'plan', nodes: jsonOf(plan) }))
   else printPlan(plan)
@@ -141,17 +159,14 @@ async function run(thaw: LocalThaw, request: Request, json: boolean, started: nu
   const seconds = (Date.now() - started) / 1_000
   const cause = nodes.find((node) => node.id === row.rootCause)
   if (json) {
-    print(
-      JSON.stringify({
-        type: 'result',
-        status: row.status,
-        run: id,
-        number,
-        seconds,
-        outputs,
-        ...(cause?.error && { error: { node: cause.nodeId, ...cause.error } }),
-      }),
-    )
+    tell({
+      status: row.status,
+      run: id,
+      number,
+      seconds,
+      outputs,
+      ...(cause?.error && { error: { node: cause.nodeId, ...cause.error } }),
+    })
   } else {
     for (const [node, ports] of Object.entries(outputs)) {
       for (const [port, value] of Object.entries(ports)) printOutput(node, port, value)

@@ -211,17 +211,17 @@ test('T-19, R-41: the queue emptied during a run is rebuilt from the tables', as
 
 test('T-5, R-35, R-39: the database with all its backends away for 4 s in mid-training costs no lease and no work', async () => {
   await home.startWorker()
-  const { run } = await home.submit(killGraph(home.journal, { max_steps: 120, ms: 100 }))
+  const { run } = await home.submit(killGraph(home.journal, { max_steps: 60, ms: 150 }))
   await atStep(run, 5)
   await home.losePostgres(4_000)
   const { run: row, nodes } = await home.finished(run)
   expect(row.status).toBe('succeeded')
-  expect(lossOf(nodes.train)).toBe(sumAfter(120, 0.001))
+  expect(lossOf(nodes.train)).toBe(sumAfter(60, 0.001))
   expect((await home.attempts(run)).train?.length).toBe(1)
   const points = (await home.events(run)).flatMap((event) =>
     event.kind === 'metric' ? (event.data as { points: { step: number }[] }).points : [],
   )
-  expect(points.map((point) => point.step)).toEqual(Array.from({ length: 120 }, (_, i) => i + 1))
+  expect(points.map((point) => point.step)).toEqual(Array.from({ length: 60 }, (_, i) => i + 1))
   await expectCleanStory(run)
 })
 

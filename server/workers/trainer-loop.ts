@@ -145,7 +145,12 @@ async function runNode(
       controls,
       cache: deps.cache,
       readSource: (value) => readFileParam(deps.files, value),
-      engine: async (host) => (await engineOnce())(host),
+      engine: async (host) => {
+        const access = await (await engineOnce())(host)
+        const { name, device, reason } = access.backend
+        send({ type: 'backend', name, device, reason })
+        return access
+      },
       light: def.resource === 'light',
       outlet: {
         progress: batch.progress,

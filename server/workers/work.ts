@@ -110,6 +110,8 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
 
   let stopping = false
   let trainer: TrainerProcess | null = null
+  /** What the trainer computes with; null until it loaded its engine. */
+  let backend: { name: string; device: string; reason: string } | null = null
   let current: { attempt: Prepared; onWanted(wanted: RunWanted): void } | null = null
   let wake = () => {}
   const names = (['gpu', 'cpu'] as const).filter((name) => deps.resources.includes(name))
@@ -176,9 +178,15 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
   }
 
   async function handle(lease: Lease): Promise<void> {
-    const claimed = await persist(() => attempts.claim(lease, workerId))
-    let attempt: Prepared | null = claimed.kind === 'work' ? claimed.attempt : null
-    while (attempt) attempt = await work(attempt)
+    // Also while inputs are verified and a trainer starts, which may take longer than the lease lives.
+    const keep = setInterval(() => void queue.touch(lease).catch(() => {}), TOUCH_EVERY_MS)
+    try {
+      const claimed = await persist(() => attempts.claim(lease, workerId))
+      let attempt: Prepared | null = claimed.kind === 'work' ? claimed.attempt : null
+      while (attempt) attempt = await work(attempt)
+    } finally {
+      clearInterval(keep)
+    }
   }
 
   /** One attempt. @returns the next one when this was lost under a living lease. */
@@ -272,6 +280,9 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
             step = message.step
             return null
           }).then((error) => error instanceof LeaseLost && end({ kind: 'lease-lost' }))
+        case 'backend':
+          backend = { name: message.name, device: message.device, reason: message.reason }
+          return
         case 'ask':
           return void answer(child, message.ask, () =>
             message.request.kind === 'fetch-model'
@@ -351,6 +362,7 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
             artifacts,
             step: null,
             provenance: {
+              backend,
               seconds: ms / 1_000,
               host,
               thaw: deps.thawVersion,

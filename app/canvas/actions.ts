@@ -134,7 +134,8 @@ export function createActions({ registry, editor, derived, view }: Editor) {
     copy,
     say,
 
-    addAt: (type: string, at: Point, link?: QuickAdd['link']) => added(addNode(doc(), registry, type, at, link)),
+    addAt: (type: string, at: Point, link?: QuickAdd['link'], params?: Record<string, unknown>) =>
+      added(addNode(doc(), registry, type, at, link, params)),
     addBeside: (type: string, centre: Point) => {
       const { nodes } = editor.getState().selection
       return added(addBeside(doc(), registry, type, nodes.length === 1 ? nodes[0] : undefined, centre))

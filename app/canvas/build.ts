@@ -13,7 +13,7 @@ export const STRIDE = 288
 
 export type Built = { edit: Edit; label: string; ids: string[] }
 
-const blank = (def: AnyNode) => ({ type: def.type, version: versionOf(def), params: {} })
+const blank = (def: AnyNode, params: Record<string, unknown> = {}) => ({ type: def.type, version: versionOf(def), params })
 
 /** The wire between an existing end and a new node, over the first pair of ports that fits; null when none does. */
 function wireTo(def: AnyNode, id: string, link: { end: End; side: Side }, doc: Pipeline, registry: Registry): Edge | null {
@@ -25,12 +25,19 @@ function wireTo(def: AnyNode, id: string, link: { end: End; side: Side }, doc: P
 }
 
 /** A new node, wired to `link` where that is given. Null when the type is unknown. */
-export function addNode(doc: Pipeline, registry: Registry, type: string, at: Point, link?: { end: End; side: Side }): Built | null {
+export function addNode(
+  doc: Pipeline,
+  registry: Registry,
+  type: string,
+  at: Point,
+  link?: { end: End; side: Side },
+  params?: Record<string, unknown>,
+): Built | null {
   const def = own(registry, type)
   if (!def) return null
   const id = freshId(doc.nodes, type)
   const edge = link ? wireTo(def, id, link, doc, registry) : null
-  const add: Edit = { kind: 'add-node', id, node: blank(def), at: freePlace(doc, at) }
+  const add: Edit = { kind: 'add-node', id, node: blank(def, params), at: freePlace(doc, at) }
   return { edit: edge ? { kind: 'all', edits: [add, { kind: 'connect', edge }] } : add, label: `add ${def.title}`, ids: [id] }
 }
 

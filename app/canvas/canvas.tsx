@@ -21,6 +21,7 @@ import {
 import { type DragEvent, type MouseEvent, memo, type RefObject, useCallback, useEffect, useMemo, useRef, useState } from 'react'
 import { useShallow } from 'zustand/react/shallow'
 import { connectionVerdict } from '../../nodes/_kit/connect'
+import type { Pipeline } from '../../nodes/_kit/graph'
 import { defOf, titleOf } from '../../nodes/_kit/wires'
 import { useActions } from './actions-context'
 import { fittingEnds } from './build'
@@ -34,6 +35,7 @@ import { NoteCard } from './note-card'
 import { PALETTE_MIME } from './palette'
 import { QuickAddList } from './quick-add'
 import { RefusalBubble } from './refusal'
+import { useFileDrop } from './use-file-drop'
 import { DrawnWire, Wire } from './wire'
 
 // At module level: made inside the component they remount every node on every render, 15 times slower (TC-37).
@@ -45,7 +47,13 @@ const MINIMAP_FROM = 15
 const FIRST_FIT = { padding: 0.06, maxZoom: 1 }
 export const NOTE_PREFIX = 'note:'
 
-export const Canvas = memo(function Canvas({ label }: { label: string }) {
+export const Canvas = memo(function Canvas({
+  label,
+  onOpen,
+}: {
+  label: string
+  onOpen: (document: Pipeline, name: string) => Promise<void>
+}) {
   const { registry, editor, derived, view } = useStores()
   const actions = useActions()
   const flow = useReactFlow()
@@ -149,7 +157,13 @@ export const Canvas = memo(function Canvas({ label }: { label: string }) {
     [flow, inFrame, view],
   )
 
+  const dropFile = useFileDrop(onOpen)
   const onDragOver = useCallback((event: DragEvent) => {
+    if (event.dataTransfer.types.includes('Files')) {
+      event.preventDefault()
+      event.dataTransfer.dropEffect = 'copy'
+      return
+    }
     if (!event.dataTransfer.types.includes(PALETTE_MIME)) return
     event.preventDefault()
     event.dataTransfer.dropEffect = 'copy'
@@ -167,6 +181,13 @@ export const Canvas = memo(function Canvas({ label }: { label: string }) {
 
   const onDrop = useCallback(
     (event: DragEvent) => {
+      const [file] = event.dataTransfer.files
+      if (file) {
+        event.preventDefault()
+        const at = flow.screenToFlowPosition({ x: event.clientX, y: event.clientY })
+        void dropFile(file, { x: at.x - 112, y: at.y - 18 })
+        return
+      }
       const type = event.dataTransfer.getData(PALETTE_MIME)
       if (!type) return
       event.preventDefault()
@@ -177,7 +198,7 @@ export const Canvas = memo(function Canvas({ label }: { label: string }) {
       if (edge && actions.insert(type, edge)) return
       actions.addAt(type, { x: place.x - 112, y: place.y - 18 })
     },
-    [actions, editor, flow],
+    [actions, dropFile, editor, flow],
   )
 
   return (

@@ -68,7 +68,6 @@ export default function EditorPage({ id, fresh }: { id: string; fresh: boolean }
         fresh={fresh}
         onCopy={async (document, name) => {
           const made = await client.pipelines.create.mutate({ name: name.slice(0, 200), document })
-          dropDraft(id)
           router.push(`/pipelines/${made.id}`)
         }}
       />

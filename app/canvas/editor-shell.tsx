@@ -49,7 +49,7 @@ export function EditorShell({
   /** Edits of an earlier visit that the server never got (UX-45). */
   draft: Draft | null
   fresh: boolean
-  /** Keeps this document as a pipeline of its own and goes there. */
+  /** Makes a document a pipeline of its own and goes there. */
   onCopy: (document: Draft['document'], name: string) => Promise<void>
 }) {
   return (
@@ -148,7 +148,10 @@ function Frame({ savedAt, draft, fresh, onCopy }: Parameters<typeof EditorShell>
             <Conflict
               theirs={save.state.theirs}
               onResolve={save.resolve}
-              onCopy={() => onCopy(editor.getState().document, `${name}, my copy`)}
+              onCopy={async () => {
+                await onCopy(editor.getState().document, `${name}, my copy`)
+                dropDraft(id)
+              }}
             />
           ) : null}
           {save.state.status === 'failed' ? (
@@ -220,7 +223,7 @@ function Frame({ savedAt, draft, fresh, onCopy }: Parameters<typeof EditorShell>
             <Group orientation="vertical" onLayoutChanged={panels.keep}>
               <Panel id="canvas" minSize={160}>
                 <main className="main" aria-label="Canvas" data-region="canvas">
-                  <Stage name={name} />
+                  <Stage name={name} onOpen={onCopy} />
                 </main>
               </Panel>
               <Separator className="handle flat" aria-labelledby="handle-bottom" />
@@ -278,12 +281,12 @@ function Frame({ savedAt, draft, fresh, onCopy }: Parameters<typeof EditorShell>
 }
 
 /** The canvas, or the large view that takes its place (D-31). */
-function Stage({ name }: { name: string }) {
+function Stage({ name, onOpen }: { name: string; onOpen: (document: Draft['document'], name: string) => Promise<void> }) {
   const large = useView((s) => s.large)
   const exists = useEditor((s) => large !== null && s.document.nodes[large] !== undefined)
   return (
     <>
-      <Canvas label={`Canvas of ${name}`} />
+      <Canvas label={`Canvas of ${name}`} onOpen={onOpen} />
       {large !== null && exists ? <LargeLayers node={large} /> : null}
     </>
   )

@@ -21,7 +21,7 @@ export function KeySheet() {
     >
       <div className="keys">
         {GROUPS.map((group) => (
-          <section key={group} aria-label={group}>
+          <div key={group} className="keygroup">
             <h3 className="h-sec">{group}</h3>
             <dl>
               {KEYS.filter((binding) => binding.group === group && binding.keys.length > 0).map((binding) => (
@@ -35,7 +35,7 @@ export function KeySheet() {
                 </div>
               ))}
             </dl>
-          </section>
+          </div>
         ))}
       </div>
     </Dialog>

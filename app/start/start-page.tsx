@@ -13,6 +13,7 @@ import { type Loaded, type StartPipeline, type StartTemplate, StartView } from '
 import { SystemStatus } from './system-status'
 
 const Thumbnail = dynamic(() => import('./thumbnail'), { ssr: false, loading: () => null })
+const DownloadNote = dynamic(() => import('./thumbnail').then((m) => m.DownloadNote), { ssr: false, loading: () => null })
 
 const RUN_STATES: Record<string, { state: StateName; words: string }> = {
   queued: { state: 'queued', words: 'Queued' },
@@ -93,6 +94,7 @@ export function StartPage() {
           list.map(
             (card): StartTemplate => ({
               ...card,
+              download: <DownloadNote document={card.document} />,
               picture: <Thumbnail document={card.document} label={`Pipeline of ${card.title}, ${card.nodes} nodes`} />,
             }),
           ),

@@ -16,6 +16,8 @@ export type StartTemplate = {
   minutes: number
   dataNote: string
   modelNote: string
+  /** What is still to be downloaded, if anything. */
+  download?: ReactNode
   picture: ReactNode
 }
 export type StartPipeline = {
@@ -245,6 +247,7 @@ function TemplateCard({
             <Icon name="load-model" size={14} />
             {template.modelNote}
           </span>
+          {template.download}
         </span>
       </span>
     </button>

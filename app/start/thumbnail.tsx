@@ -5,20 +5,41 @@ import { registry } from '../../nodes'
 import type { Pipeline } from '../../nodes/_kit/graph'
 import { type Facts, inferGraph } from '../../nodes/_kit/infer'
 import { useTRPC } from '../trpc'
+import { Icon } from '../ui/icon'
 import { ICONS, type IconName } from '../ui/icons'
+import { bytes } from '../ui/words'
 import { THUMB, type ThumbBox, thumbOf } from './thumb'
 
-/** Loaded after the page itself: it brings the node types with it, which the start page needs for nothing else (UX-141). */
-export default function Thumbnail({ document, facts: given, label }: { document: Pipeline; facts?: Facts; label: string }) {
+/** Headers of the models that a pipeline loads; undefined while they are read. One query, whoever asks. */
+function useModelFacts(document: Pipeline, given?: Facts): Facts | undefined {
   const trpc = useTRPC()
   const requests = useMemo(() => [...inferGraph(document, registry).unanswered].filter((request) => request.kind === 'model'), [document])
-  // Model headers say how many blocks there are; until they are here the strips are at rest, as an untouched model is.
   const { data } = useQuery({
     ...trpc.facts.resolve.queryOptions({ requests }),
     enabled: !given && requests.length > 0,
-    staleTime: Number.POSITIVE_INFINITY,
+    staleTime: 60_000,
   })
-  const { boxes, wires } = useMemo(() => thumbOf(document, registry, given ?? data), [document, given, data])
+  return given ?? data
+}
+
+/** What a template still has to download, said apart from what it has (UX-1); nothing when all is here. */
+export function DownloadNote({ document, facts: given }: { document: Pipeline; facts?: Facts }) {
+  const facts = useModelFacts(document, given)
+  const missing = Object.values(facts ?? {}).flatMap((fact) => (fact.kind === 'model' && !fact.header.downloaded ? [fact.header] : []))
+  if (missing.length === 0) return null
+  return (
+    <span>
+      <Icon name="download" size={14} />
+      {bytes(missing.reduce((sum, header) => sum + header.sizeBytes, 0))} to download once
+    </span>
+  )
+}
+
+/** Loaded after the page itself: it brings the node types with it, which the start page needs for nothing else (UX-141). */
+export default function Thumbnail({ document, facts: given, label }: { document: Pipeline; facts?: Facts; label: string }) {
+  // Until the headers are here, which say how many blocks there are, the strips are at rest, as an untouched model is.
+  const facts = useModelFacts(document, given)
+  const { boxes, wires } = useMemo(() => thumbOf(document, registry, facts), [document, facts])
   return (
     <svg className="thumb" viewBox={`0 0 ${THUMB.width} ${THUMB.height}`} role="img" aria-label={label}>
       {wires.map(({ key, d, kind, share }) =>

@@ -60,7 +60,7 @@ export async function inSession<T>(
     locale: 'en-GB',
     timezoneId: 'UTC',
   })
-  context.setDefaultTimeout(20_000)
+  context.setDefaultTimeout(60_000)
   const problems: string[] = []
   const forgiven: RegExp[] = []
   const report = (text: string): void => {
@@ -79,7 +79,8 @@ export async function inSession<T>(
         problems.splice(0, problems.length, ...problems.filter((text) => !pattern.test(text)))
       },
     }).catch(async (error: Error) => {
-      const picture = await shot(page, `failed-${Date.now()}`).catch(() => 'no picture')
+      const last = context.pages().at(-1) ?? page
+      const picture = await shot(last, `failed-${Date.now()}`).catch(() => 'no picture')
       throw new Error(`${error.message}\nPicture: ${picture}\nThe page said: ${[...new Set(problems)].join('\n') || 'nothing'}`, {
         cause: error,
       })

@@ -4,7 +4,7 @@ import { State } from '../ui/state'
 import { Bar } from '../ui/tag'
 import { useNow } from './now'
 import { isLost, type RunState } from './reduce'
-import { type NodeInfo, viewNode } from './show'
+import { type NodeInfo, viewNode, whyOf } from './show'
 
 /** Every node of a run with its state, in the order they run (UX-66). `onSelect` makes the rows buttons. */
 export function NodeList({
@@ -22,6 +22,7 @@ export function NodeList({
       {nodes.map((node) => {
         const state = run.nodes[node.id]
         const view = viewNode(state, node.type)
+        const why = whyOf(run, nodes, node.id) ?? view.detail
         const lost = state !== undefined && isLost(state, now)
         const row = (
           <>
@@ -42,11 +43,11 @@ export function NodeList({
               ) : view.share !== null ? (
                 <>
                   <Bar value={view.share} training={view.training} label={`${node.title}, ${view.words}`} />
-                  <span className="ell">{view.detail}</span>
+                  <span className="ell">{why}</span>
                 </>
               ) : (
-                <span className="ell" title={view.detail ?? undefined}>
-                  {view.detail}
+                <span className="ell" title={why ?? undefined}>
+                  {why}
                 </span>
               )}
             </span>

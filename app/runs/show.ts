@@ -6,7 +6,16 @@ import type { NodeRun, RunState } from './reduce'
 import { direction, latest } from './series'
 
 /** What a list of runs or nodes must know about a node besides its run. */
-export type NodeInfo = { id: string; title: string; icon: string; type: string }
+export type NodeInfo = {
+  id: string
+  title: string
+  icon: string
+  type: string
+  /** Nodes whose outputs it needs, if known. */
+  needs?: readonly string[]
+  /** What the plan said about it: why it was reused, or ran. */
+  planned?: string | null
+}
 
 export type NodeView = {
   state: StateName
@@ -89,6 +98,40 @@ export function viewNode(node: NodeRun | undefined, type: string): NodeView {
 const progressOfDone = (node: NodeRun) => {
   const last = node.series.steps.at(-1)
   return last === undefined ? null : `step ${count(last)}`
+}
+
+/**
+ * Why a node is where it is, in one line: what it waits for, whose failure held it back, why its result was reused. Worked out from the
+ * whole run, since a stored reason names nodes by id and is not sent again with a snapshot.
+ */
+export function whyOf(run: RunState, nodes: readonly NodeInfo[], id: string): string | null {
+  const info = nodes.find((node) => node.id === id)
+  const state = run.nodes[id]
+  if (!info || !state) return null
+  const title = (which: string) => nodes.find((node) => node.id === which)?.title ?? which
+  if (state.status === 'waiting') {
+    const open = (info.needs ?? []).filter((need) => !NODE_ENDED.has(run.nodes[need]?.status ?? 'done'))
+    return open.length > 0 ? `waits for ${open.map(title).join(', ')}` : state.reason
+  }
+  if (state.status === 'skipped') {
+    const failed = upstream(nodes, id).find((which) => run.nodes[which]?.status === 'failed')
+    return failed === undefined ? state.reason : `because ${title(failed)} failed`
+  }
+  if (state.status === 'reused') return info.planned ?? state.reason
+  return viewNode(state, info.type).detail
+}
+
+/** Every node above, nearest first. */
+function upstream(nodes: readonly NodeInfo[], id: string): string[] {
+  const needs = new Map(nodes.map((node) => [node.id, node.needs ?? []]))
+  const seen = new Set<string>()
+  const queue = [...(needs.get(id) ?? [])]
+  for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+    if (seen.has(next)) continue
+    seen.add(next)
+    queue.push(...(needs.get(next) ?? []))
+  }
+  return [...seen]
 }
 
 /** One sentence about a run: "Train 63 %, about 45 s left", "Failed in Train", "Done in 2 min 04 s". */

@@ -11,7 +11,8 @@ export type RunView = { run: RunState; nodes: readonly NodeInfo[]; snapshot: Sna
 
 /** Nodes of a run in the order they run in, named as the pipeline named them when it started (UX-70), never as the editor does now. */
 export function nodesOf({ document, plan, nodes }: Snapshot): NodeInfo[] {
-  const order = new Map(plan.nodes.map((node, i) => [node.node, { i, title: node.title }]))
+  const order = new Map(plan.nodes.map((node, i) => [node.node, { i, title: node.title, planned: node.reasons[0]?.text ?? null }]))
+  const needs = (id: string) => [...new Set(document.edges.filter((edge) => edge.to.node === id).map((edge) => edge.from.node))]
   return nodes
     .map(({ nodeId, type }) => ({
       id: nodeId,
@@ -19,6 +20,8 @@ export function nodesOf({ document, plan, nodes }: Snapshot): NodeInfo[] {
       // One icon per node type, named like it (D-35).
       icon: type,
       title: document.layout.nodes[nodeId]?.title ?? order.get(nodeId)?.title ?? nodeId,
+      needs: needs(nodeId),
+      planned: order.get(nodeId)?.planned ?? null,
     }))
     .sort((a, b) => (order.get(a.id)?.i ?? 1e9) - (order.get(b.id)?.i ?? 1e9))
 }

@@ -26,11 +26,14 @@ const row = (nodeId: string, more: Partial<Snapshot['nodes'][number]> = {}): Sna
 })
 const snapshot = {
   run: { id: 'r', status: 'running', wanted: 'run', startedAt: at, endedAt: null, createdAt: at },
-  document: { layout: { nodes: { data: { x: 0, y: 0, title: 'Clauses' } } } },
+  document: {
+    edges: [{ from: { node: 'data', port: 'data' }, to: { node: 'train', port: 'data' } }],
+    layout: { nodes: { data: { x: 0, y: 0, title: 'Clauses' } } },
+  },
   plan: {
     nodes: [
-      { node: 'data', title: 'Load data' },
-      { node: 'train', title: 'Train' },
+      { node: 'data', title: 'Load data', reasons: [{ code: 'same-recipe', text: 'nothing changed' }] },
+      { node: 'train', title: 'Train', reasons: [] },
     ],
   },
   nodes: [
@@ -55,9 +58,9 @@ describe('a run as the server describes it', () => {
   })
 
   it('UX-70: nodes stand in the order of the plan, named as the pipeline named them when it ran', () => {
-    expect(nodesOf(snapshot).map((node) => [node.id, node.title])).toEqual([
-      ['data', 'Clauses'],
-      ['train', 'Train'],
+    expect(nodesOf(snapshot).map((node) => [node.id, node.title, node.needs, node.planned])).toEqual([
+      ['data', 'Clauses', [], 'nothing changed'],
+      ['train', 'Train', ['data'], null],
     ])
   })
 })

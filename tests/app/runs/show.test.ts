@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { NodeStatus } from '../../../app/runs/events'
 import { emptyNodeRun, emptyRun, type NodeRun, type RunState } from '../../../app/runs/reduce'
 import { addPoints, EMPTY_SERIES } from '../../../app/runs/series'
-import { doneOf, lossWords, reusedWords, runWords, viewNode } from '../../../app/runs/show'
+import { doneOf, lossWords, reusedWords, runWords, viewNode, whyOf } from '../../../app/runs/show'
 import { announcement, faviconOf, titleOf } from '../../../app/runs/tab-title'
 import { STATES } from '../../../app/ui/state'
 
@@ -61,6 +61,32 @@ describe('states in words (UX-66)', () => {
     })
     expect(lossWords(falling)).toBe('loss 0.050 ▼')
     expect(lossWords(node('running'))).toBeNull()
+  })
+})
+
+describe('why a node is where it is', () => {
+  const chain = [
+    { ...(nodes[1] as (typeof nodes)[number]), planned: 'same file, same settings' },
+    { ...(nodes[0] as (typeof nodes)[number]), needs: ['data'] },
+    { id: 'check', title: 'Validate', icon: 'validate', type: 'validate', needs: ['train', 'data'] },
+    { id: 'export', title: 'Export', icon: 'export', type: 'export', needs: ['check'] },
+  ]
+  it('UX-66: waiting names what is not there yet, by title', () => {
+    expect(whyOf(run({ nodes: { data: node('done'), train: training, check: node('waiting') } }), chain, 'check')).toBe('waits for Train')
+    expect(whyOf(run({ nodes: { data: node('running'), train: node('waiting'), check: node('waiting') } }), chain, 'check')).toBe(
+      'waits for Train, Load data',
+    )
+  })
+  it('UX-66: skipped names the failure above, however far', () => {
+    const failed = run({ nodes: { data: node('done'), train: node('failed'), check: node('skipped'), export: node('skipped') } })
+    expect(whyOf(failed, chain, 'check')).toBe('because Train failed')
+    expect(whyOf(failed, chain, 'export')).toBe('because Train failed')
+  })
+  it('reused says what the plan said', () =>
+    expect(whyOf(run({ nodes: { data: node('reused') } }), chain, 'data')).toBe('same file, same settings'))
+  it('a wire in a circle ends nothing', () => {
+    const circle = [{ ...(nodes[0] as (typeof nodes)[number]), needs: ['train'] }]
+    expect(whyOf(run({ nodes: { train: node('skipped') } }), circle, 'train')).toBeNull()
   })
 })
 

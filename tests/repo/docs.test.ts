@@ -41,7 +41,7 @@ test('every link inside the documents leads to a file that is there', async () =
   const broken: string[] = []
   for (const page of pages) {
     const text = (await read(page)).replaceAll(/```[\s\S]*?```/g, '')
-    for (const [, target = ''] of text.matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)) {
+    for (const [, target = ''] of text.matchAll(/(?:\]\(|src(?:set)?=")([^)#\s"]+)(?:#[^)]*)?[)"]/g)) {
       if (/^[a-z]+:/.test(target)) continue
       if (!(await stat(join(ROOT, dirname(page), target)).catch(() => null))) broken.push(`${page}: ${target}`)
     }

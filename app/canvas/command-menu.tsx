@@ -11,14 +11,8 @@ import { useEditor, useStores, useView } from './context'
 import { readingOrder } from './graph-queries'
 import { type CommandId, KEYS, shortcutOf } from './keys'
 import { usePalettePlace } from './palette'
+import { wordRank } from './search'
 import { isMac } from './use-keys'
-
-/** All words of the query must be in the text; earlier is better. */
-const rank = (text: string, query: string, keywords: string[] = []): number => {
-  const hay = `${text} ${keywords.join(' ')}`.toLowerCase()
-  const words = query.toLowerCase().split(/\s+/).filter(Boolean)
-  return words.every((word) => hay.includes(word)) ? 1 / (1 + hay.indexOf(words[0] ?? '')) : 0
-}
 
 export function CommandMenu({ commands }: { commands: (command: CommandId) => void }) {
   const { view } = useStores()
@@ -51,7 +45,7 @@ function Body({ commands }: { commands: (command: CommandId) => void }) {
     setTimeout(act, 0)
   }
   return (
-    <Command label="Commands" filter={rank} loop>
+    <Command label="Commands" filter={wordRank} loop>
       <div className="input cmd-input">
         <Icon name="search" />
         <Command.Input value={query} onValueChange={setQuery} placeholder="Run, find a node, add a node" />

@@ -10,6 +10,7 @@ import { useActions } from './actions-context'
 import { fittingEnds, STRIDE } from './build'
 import { useEditor, useStores, useView } from './context'
 import { placeOf, portsOf, type Side } from './graph-queries'
+import { wordRank } from './search'
 
 type Choice = {
   key: string
@@ -106,7 +107,7 @@ function Body({ node }: { node: string }) {
   return (
     <>
       <Dialog.Title className="cmd-title">Connect {title}</Dialog.Title>
-      <Command label={`Connect ${title}`} loop>
+      <Command label={`Connect ${title}`} filter={wordRank} loop>
         <div className="input cmd-input">
           <Icon name="search" />
           <Command.Input placeholder="Find what to connect to" />
@@ -141,7 +142,7 @@ function Row({ choice, onSelect }: { choice: Choice; onSelect: () => void }) {
   return (
     <Command.Item
       value={`${choice.key} ${choice.title}`}
-      keywords={[choice.title, choice.portTitle, choice.kind]}
+      keywords={[choice.to === 'new' ? `Add ${choice.title}` : choice.title, choice.portTitle, choice.kind]}
       className="it"
       onSelect={onSelect}
     >

@@ -384,6 +384,8 @@ function useFolds() {
   const right = usePanelRef()
   const bottom = usePanelRef()
   const now = useRef<Partial<Record<Side, number>>>({})
+  /** Sizes are kept once a person chose them: what a narrow window makes of them is not a choice. */
+  const chosen = useRef(false)
   const [folded, setFolded] = useState({
     left: sizes.left <= LEFT.folded,
     right: sizes.right <= RIGHT.folded,
@@ -400,6 +402,7 @@ function useFolds() {
     const flip = (panel: typeof left, open: number) => {
       const { current } = panel
       if (!current) return
+      chosen.current = true
       if (current.isCollapsed()) {
         current.expand()
         if (current.isCollapsed() || current.getSize().inPixels < open / 2) current.resize(open)
@@ -410,7 +413,11 @@ function useFolds() {
   const openBottom = useCallback(() => {
     if (bottom.current?.isCollapsed()) fold.bottom()
   }, [bottom, fold])
-  const keep = useCallback(() => writeSizes(now.current), [])
+  const keep = useCallback((_: unknown, { isUserInteraction }: { isUserInteraction: boolean }) => {
+    chosen.current ||= isUserInteraction
+    // The new sizes arrive after this call.
+    if (chosen.current) setTimeout(() => writeSizes(now.current), 50)
+  }, [])
   return useMemo(
     () => ({ sizes, left, right, bottom, folded, resized, fold, openBottom, keep }),
     [sizes, left, right, bottom, folded, resized, fold, openBottom, keep],

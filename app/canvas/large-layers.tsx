@@ -5,7 +5,7 @@ import { useShallow } from 'zustand/react/shallow'
 import { defOf, titleOf } from '../../nodes/_kit/wires'
 import { type FormContext, FormProvider } from '../forms/form-context'
 import { LayerGrid } from '../forms/layer-grid'
-import { ChoiceFields, layerCosts, useLayers } from '../forms/layer-panel'
+import { ChoiceDetail, layerCosts, ModeField, useLayers } from '../forms/layer-panel'
 import { type Field, fieldsOf } from '../forms/schema'
 import { Icon } from '../ui/icon'
 import { bytes, percent, short } from '../ui/words'
@@ -68,7 +68,7 @@ function Body({ title, fields }: { title: string; fields: readonly Field[] }) {
         <h2>{title}</h2>
         {model ? <span className="muted">{model.name}</span> : null}
         <div className="large-choice">
-          <ChoiceFields layers={layers} />
+          <ModeField layers={layers} />
         </div>
       </div>
       {grid && model && costs ? (
@@ -102,6 +102,9 @@ function Body({ title, fields }: { title: string; fields: readonly Field[] }) {
               </span>
             </div>
             <LayerGrid flat grid={grid} open={cells} onMark={mark} onDone={done} disabled={false} />
+          </section>
+          <section className="card large-detail" aria-label="The choice in words">
+            <ChoiceDetail layers={layers} />
           </section>
           <section className="card large-names" aria-label="Resolved names">
             <h3 className="h-sec">

@@ -32,3 +32,10 @@ export function matches(def: Pick<AnyNode, 'title' | 'summary' | 'tags' | 'type'
   }
   return total / wanted.length
 }
+
+/** For lists of commands and ports: every word of the query must be somewhere; earlier is better. Shape of cmdk's `filter`. */
+export function wordRank(text: string, query: string, keywords: readonly string[] = []): number {
+  const hay = [text, ...keywords].join(' ').toLowerCase()
+  const wanted = query.toLowerCase().split(/\s+/).filter(Boolean)
+  return wanted.every((word) => hay.includes(word)) ? 1 / (1 + hay.indexOf(wanted[0] ?? '')) : 0
+}

@@ -81,7 +81,16 @@ export function LayerPanel({ fields }: { fields: readonly Field[] }) {
         ) : null}
       </div>
       {given ? <p className="help">A layer plan is wired in and decides; these settings rest until it is gone.</p> : null}
-      <ChoiceFields layers={layers} />
+      <ModeField layers={layers} />
+      {grid && model ? (
+        <>
+          <LayerGrid grid={grid} open={cells} onMark={mark} onDone={done} disabled={given} />
+          <Legend blocks={model.blocks} />
+        </>
+      ) : (
+        <p className="help framed">Wire a model in to see and mark its layers.</p>
+      )}
+      <ChoiceDetail layers={layers} />
       {faults.map((problem) => (
         <p key={`${problem.detail} ${problem.message}`} className={problem.severity === 'error' ? 'err' : 'help warned'}>
           <Icon name={problem.severity === 'error' ? 'error' : 'warn'} size={14} />
@@ -95,21 +104,41 @@ export function LayerPanel({ fields }: { fields: readonly Field[] }) {
           </span>
         </p>
       ))}
-      {grid && model ? (
-        <>
-          <LayerGrid grid={grid} open={cells} onMark={mark} onDone={done} disabled={given} />
-          <Legend blocks={model.blocks} />
-          <Counts model={model} open={layers.open} choice={layers.choice} />
-        </>
-      ) : (
-        <p className="help framed">Wire a model in to see and mark its layers.</p>
-      )}
+      {model ? <Counts model={model} open={layers.open} choice={layers.choice} /> : null}
     </section>
   )
 }
 
-/** Mode, number, blocks, patterns and parts: the twin of the grid for keyboard and for exact words. */
-export function ChoiceFields({ layers }: { layers: ReturnType<typeof useLayers> }) {
+/** How the blocks are chosen. Of one height in every mode: the grid below it must not move under a pointer that paints. */
+export function ModeField({ layers }: { layers: ReturnType<typeof useLayers> }) {
+  const { change, done } = useForm()
+  const { choice, model, open } = layers
+  const blocks = model
+    ? Array.from({ length: model.blocks }, (_, b) => b).filter((b) => model.parameters.some((p) => p.block === b && open.has(p.name)))
+    : []
+  return (
+    <Segmented
+      fill
+      label="How the blocks are chosen"
+      value={choice.mode}
+      items={MODES}
+      onValueChange={(mode) => {
+        // What is open now is where the next mode starts from, so that switching loses nothing.
+        const set =
+          mode === 'blocks'
+            ? { mode, blocks }
+            : mode === 'patterns'
+              ? { mode }
+              : { mode, count: Math.max(1, blocks.length || choice.count) }
+        change({ set }, 'change how layers are chosen')
+        done()
+      }}
+    />
+  )
+}
+
+/** Number, blocks, patterns and parts: the twin of the grid for the keyboard and for exact words. */
+export function ChoiceDetail({ layers }: { layers: ReturnType<typeof useLayers> }) {
   const { change, done } = useForm()
   const { choice, model, open } = layers
   const id = useId()
@@ -117,28 +146,8 @@ export function ChoiceFields({ layers }: { layers: ReturnType<typeof useLayers> 
     change({ set: values as Record<string, unknown> }, label, going)
     if (!going) done()
   }
-  const blocks = model
-    ? Array.from({ length: model.blocks }, (_, b) => b).filter((b) => model.parameters.some((p) => p.block === b && open.has(p.name)))
-    : []
   return (
     <>
-      <Segmented
-        fill
-        label="How the blocks are chosen"
-        value={choice.mode}
-        items={MODES}
-        onValueChange={(mode) =>
-          set(
-            // What is open now is where the next mode starts from, so that switching loses nothing.
-            mode === 'blocks'
-              ? { mode, blocks }
-              : mode === 'patterns'
-                ? { mode }
-                : { mode, count: Math.max(1, blocks.length || choice.count) },
-            'change how layers are chosen',
-          )
-        }
-      />
       {choice.mode === 'last' || choice.mode === 'first' ? (
         <CountField
           choice={choice}

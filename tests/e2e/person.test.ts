@@ -84,9 +84,7 @@ test(
       await next.getByRole('heading', { name: 'Scores' }).waitFor()
       await shot(next, 'editor-outputs-light')
       expect.soft(await axe(next)).toEqual([])
-      await next
-        .getByRole('button', { name: 'Rows', exact: true }).first()
-        .click()
+      await next.getByRole('button', { name: 'Rows', exact: true }).first().click()
       await next
         .getByRole('dialog')
         .getByText(/worst first/)

@@ -27,17 +27,18 @@ export class InferenceSession {
   }
 
   /**
-   * An executable that holds these programs and all weights. Compiling anew costs a reload of the weights, so ask for all programs of a job
-   * at once; programs that are there already cost nothing.
+   * An executable that holds these programs and all weights. Programs that are all there already cost nothing; others replace
+   * what is there and cost a reload of the weights, so ask for all programs of a job at once.
    */
   async prepare(programs: readonly Program[]): Promise<Executable> {
     const missing = programs.filter(({ name }) => !this.#programs.has(name))
     if (this.#executable && missing.length === 0) return this.#executable
-    // Not `extend`, which would carry key/value caches over: those of finished jobs are of no use.
-    const kept = [...this.#programs.values()].filter(({ name }) => !name.startsWith('prefill') && !name.startsWith('decode'))
+    // Anew, not by `extend`: shapes follow the data, so programs of an earlier job are seldom asked for again, and each makes the session
+    // slower to plan.
     this.#executable?.close()
     this.#executable = null
-    const all = [...kept, ...missing.filter(({ name }) => !kept.some((program) => program.name === name))]
+    this.#programs.clear()
+    const all = [...new Map(programs.map((program) => [program.name, program])).values()]
     const executable = await this.backend.compile(all)
     try {
       await writeWeights(executable, this.plan, async (name) => {
@@ -48,7 +49,6 @@ export class InferenceSession {
       executable.close()
       throw error
     }
-    this.#programs.clear()
     for (const program of all) this.#programs.set(program.name, program)
     this.#executable = executable
     return executable

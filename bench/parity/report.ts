@@ -35,8 +35,10 @@ export function relativeDistance(a: Numbers, b: Numbers): number {
   return norm === 0 ? Math.sqrt(difference) : Math.sqrt(difference / norm)
 }
 
+// A missing value is no JSON, and equals nothing that a reference holds.
 const canonical = (value: unknown): string =>
-  JSON.stringify(value, (_, v) => (ArrayBuffer.isView(v) && !(v instanceof DataView) ? Array.from(v as unknown as number[]) : v))
+  JSON.stringify(value, (_, v) => (ArrayBuffer.isView(v) && !(v instanceof DataView) ? Array.from(v as unknown as number[]) : v)) ??
+  'nothing'
 
 export class Report {
   readonly lines: Line[] = []

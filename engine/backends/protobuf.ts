@@ -10,7 +10,7 @@ const utf8 = new TextEncoder()
 
 /** Grows as it is written to; `bytes()` gives what was written. */
 export class Writer {
-  #buffer = new Uint8Array(1024)
+  #buffer = new Uint8Array(96)
   #length = 0
 
   #room(count: number): void {

@@ -79,6 +79,7 @@ define(p.pad, (inputs, { paddings }) => [
 ])
 define(p.concat, (inputs, { axis }) => [tf.concat([...inputs], axis)])
 define(p.split, (inputs, { axis, sizes }) => tf.split(first(inputs), [...sizes], axis))
+define(p.after, (inputs) => [first(inputs).clone()])
 define(p.broadcast, (inputs, { shape }) => [tf.broadcastTo(first(inputs), [...shape])])
 
 define(p.sum, (inputs, { axes, keep }) => [tf.sum(first(inputs), [...axes], keep)])

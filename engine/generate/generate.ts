@@ -149,10 +149,14 @@ export async function generate(
     }
 
     await advance(group.prefill, { ids, starts })
+    let reported = 0
     for (let slot = length; ended.includes(undefined); slot++) {
       if (options.signal?.aborted) throw new EngineError('cancelled', 'generation was cancelled')
       await breathe()
       await advance(group.decode, { ids: next, starts, slot: Int32Array.of(slot) })
+      const now = ended.filter((end) => end !== undefined).length
+      if (now > reported) options.onProgress?.(finished + now, prompts.length)
+      reported = now
     }
     rows.forEach((row, b) => {
       results[row] = { ids: answers[b] as number[], stop: ended[b] ?? null }

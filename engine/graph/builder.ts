@@ -262,6 +262,12 @@ export class Builder {
   split<const Sizes extends readonly number[]>(x: Tensor, axis: number, sizes: Sizes): { readonly [I in keyof Sizes]: Tensor } {
     return (sizes.length === 1 ? [x] : this.apply(p.split, [x], { axis, sizes })) as unknown as { readonly [I in keyof Sizes]: Tensor }
   }
+  /** `x`, computed no earlier than `trigger`: see the primitive. Of a widened bf16 tensor the narrow one is kept and widened again. */
+  after(x: Tensor, trigger: Tensor): Tensor {
+    const source = this.#producer.get(x.id)
+    const narrow = source?.primitive.name === p.cast.name && source.inputs[0]?.dtype === 'bf16' ? source.inputs[0] : null
+    return narrow ? this.cast(this.#one(p.after, [narrow, trigger], {}), x.dtype) : this.#one(p.after, [x, trigger], {})
+  }
   broadcast(x: Tensor, shape: Shape): Tensor {
     return sameShape(x.shape, shape) ? x : this.#one(p.broadcast, [x], { shape })
   }

@@ -66,7 +66,7 @@ export interface Architecture<C extends CommonConfig = CommonConfig> {
   rope(config: C, positions: number): RopeTable | null
   /** Token (and learned position) embedding: [rows, hidden]. */
   embed(network: Network, config: C): Tensor
-  /** One transformer block: [rows, hidden] → [rows, hidden]. */
+  /** One transformer block: [rows, hidden] → [rows, hidden], or fewer rows where the network narrows (see Network.narrow). */
   block(network: Network, config: C, index: number, x: Tensor): Tensor
   /** Final norm over any number of rows: [n, hidden] → [n, hidden]. */
   norm(network: Network, config: C, x: Tensor): Tensor

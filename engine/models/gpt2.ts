@@ -108,17 +108,9 @@ export const gpt2: Architecture<Gpt2Config> = {
       layerNorm(g, input, n.vector(`${p}${name}.weight`), n.vector(`${p}${name}.bias`), c.normEpsilon)
     const conv = (name: string, input: typeof x) => n.linear(input, [`${p}${name}.weight`], [`${p}${name}.bias`])[0]
     const [q, k, v] = g.split(conv('attn.c_attn', norm('ln_1', x)), 1, [c.hiddenSize, c.hiddenSize, c.hiddenSize] as const)
-    const mixed = n.attention(block, {
-      q: q,
-      k: k,
-      v: v,
-      heads: c.heads,
-      kvHeads: c.heads,
-      headDim: c.headDim,
-      scale: c.headDim ** -0.5,
-      rotary: false,
-    })
-    const between = g.add(x, conv('attn.c_proj', mixed))
+    const { heads, kvHeads, headDim } = c
+    const mixed = n.attention(block, { q, k, v, heads, kvHeads, headDim, scale: headDim ** -0.5, rotary: false })
+    const between = g.add(n.narrow(block, x), conv('attn.c_proj', n.narrow(block, mixed)))
     const inner = conv('mlp.c_fc', norm('ln_2', between))
     const active = c.activation === 'tanh' ? geluTanh(g, inner) : geluErf(g, inner)
     return g.add(between, conv('mlp.c_proj', active))

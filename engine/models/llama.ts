@@ -71,8 +71,8 @@ const matrices = (c: LlamaConfig) =>
     ['self_attn.k_proj', 'attention', c.kvHeads * c.headDim, c.hiddenSize, c.attentionBias, 'qkv'],
     ['self_attn.v_proj', 'attention', c.kvHeads * c.headDim, c.hiddenSize, c.attentionBias, 'qkv'],
     ['self_attn.o_proj', 'attention', c.hiddenSize, c.heads * c.headDim, c.attentionBias, null],
-    ['mlp.gate_proj', 'mlp', c.intermediateSize, c.hiddenSize, c.mlpBias, 'gate_up'],
-    ['mlp.up_proj', 'mlp', c.intermediateSize, c.hiddenSize, c.mlpBias, 'gate_up'],
+    ['mlp.gate_proj', 'mlp', c.intermediateSize, c.hiddenSize, c.mlpBias, null],
+    ['mlp.up_proj', 'mlp', c.intermediateSize, c.hiddenSize, c.mlpBias, null],
     ['mlp.down_proj', 'mlp', c.hiddenSize, c.intermediateSize, c.mlpBias, null],
   ] as const
 
@@ -123,18 +123,10 @@ export const llama: Architecture<LlamaConfig> = {
       )
     const normal = rmsNorm(g, x, n.vector(`${p}input_layernorm.weight`), c.normEpsilon)
     const [q, k, v] = project(normal, c.attentionBias, 'self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj')
-    const mixed = n.attention(block, {
-      q,
-      k,
-      v,
-      heads: c.heads,
-      kvHeads: c.kvHeads,
-      headDim: c.headDim,
-      scale: c.headDim ** -0.5,
-      rotary: true,
-    })
-    const [attended] = project(mixed, c.attentionBias, 'self_attn.o_proj')
-    const between = g.add(x, attended)
+    const { heads, kvHeads, headDim } = c
+    const mixed = n.attention(block, { q, k, v, heads, kvHeads, headDim, scale: headDim ** -0.5, rotary: true })
+    const [attended] = project(n.narrow(block, mixed), c.attentionBias, 'self_attn.o_proj')
+    const between = g.add(n.narrow(block, x), attended)
     const second = rmsNorm(g, between, n.vector(`${p}post_attention_layernorm.weight`), c.normEpsilon)
     const [gate, up] = project(second, c.mlpBias, 'mlp.gate_proj', 'mlp.up_proj')
     const [down] = project(swiglu(g, gate, up), c.mlpBias, 'mlp.down_proj')

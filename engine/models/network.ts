@@ -39,6 +39,11 @@ export interface Network {
     names: Names,
     biases?: readonly (string | null)[],
   ): { readonly [I in keyof Names]: Tensor }
+  /**
+   * The rows of `x` that are still needed once attention of this block has mixed them: all, but in the last block only those that are
+   * predicted from. Applied to both the attention's output and the residual stream.
+   */
+  narrow(block: number, x: Tensor): Tensor
   /** Attention of one block over what the program holds as context: [rows, heads · headDim]. */
   attention(block: number, call: AttentionCall): Tensor
 }

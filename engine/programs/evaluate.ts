@@ -1,7 +1,7 @@
 /** Programs that only look: losses and log-probabilities, logits, and the output of frozen blocks. See spec.ts. */
 import { Builder } from '../graph/builder'
 import type { Program } from '../graph/types'
-import { chosenLogits, forward, hiddenDtype, labelLoss } from './forward'
+import { forward, hiddenDtype, labelLoss, rowsFeed } from './forward'
 import { headLogits } from './network'
 import type { EvaluateSpec, LogitsSpec, PrefixSpec } from './spec'
 import { programName } from './train-step'
@@ -9,20 +9,20 @@ import type { WeightPlan } from './weights'
 
 export function evaluate(plan: WeightPlan, spec: EvaluateSpec): Program {
   const g = new Builder()
-  const { loss, logProbs } = labelLoss(g, plan, spec, forward(g, plan, spec))
+  const { loss, logProbs } = labelLoss(g, plan, spec)
   return g.finish(spec.name ?? programName('evaluate', spec), { loss, logProbs })
 }
 
 export function logits(plan: WeightPlan, spec: LogitsSpec): Program {
   const g = new Builder()
-  const hidden = forward(g, plan, spec)
-  const values = spec.labels === undefined ? headLogits(g, plan, hidden.network, hidden.x) : chosenLogits(g, plan, hidden, spec.labels)
+  const { network, x } = forward(g, plan, spec, spec.labels === undefined ? {} : { chosen: rowsFeed(g, spec.labels) })
+  const values = headLogits(g, plan, network, x)
   return g.finish(spec.name ?? programName('logits', spec), { logits: values })
 }
 
 export function prefix(plan: WeightPlan, spec: PrefixSpec): Program {
   const g = new Builder()
-  const { x } = forward(g, plan, spec, spec.block)
+  const { x } = forward(g, plan, spec, { toBlock: spec.block })
   return g.finish(spec.name ?? `${programName('prefix', spec)}-to${spec.block}`, { hidden: g.cast(x, hiddenDtype(plan, spec)) })
 }
 

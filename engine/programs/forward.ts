@@ -12,30 +12,37 @@ export interface Hidden {
   readonly x: Tensor
 }
 
-/** Runs blocks `spec.fromBlock ?? 0` … `toBlock − 1` (all by default). */
-export function forward(g: Builder, plan: WeightPlan, spec: BatchSpec, toBlock = plan.model.config.blocks): Hidden {
+/**
+ * Runs blocks `spec.fromBlock ?? 0` … `toBlock − 1` (all by default). With `chosen` (i32 [n]), `x` has only these rows, and the last block
+ * computes only these behind its attention.
+ */
+export function forward(
+  g: Builder,
+  plan: WeightPlan,
+  spec: BatchSpec,
+  { toBlock = plan.model.config.blocks, chosen }: { toBlock?: number; chosen?: Tensor } = {},
+): Hidden {
   const { architecture, config } = plan.model
-  const network = rowNetwork(g, plan, spec)
+  const network = rowNetwork(g, plan, spec, chosen)
   const from = spec.fromBlock ?? 0
-  let x =
-    from > 0
-      ? g.cast(g.feed('hidden', [spec.batch * spec.length, config.hiddenSize], hiddenDtype(plan, spec)), 'f32')
-      : architecture.embed(network, config)
+  const fed = () => g.cast(g.feed('hidden', [spec.batch * spec.length, config.hiddenSize], hiddenDtype(plan, spec)), 'f32')
+  let x = from > 0 ? fed() : architecture.embed(network, config)
   for (let block = from; block < toBlock; block++) x = architecture.block(network, config, block, x)
+  // No block ran that could have narrowed.
+  if (chosen && from >= config.blocks) x = g.gather(x, chosen)
   return { network, x }
 }
 
 export const hiddenDtype = (plan: WeightPlan, spec: Pick<BatchSpec, 'hiddenDtype'>) =>
   spec.hiddenDtype ?? (plan.precision === 'bf16' ? 'bf16' : 'f32')
 
-/** Rows are chosen before the final norm, so that norm, head and loss only see positions that count. */
-export function chosenLogits(g: Builder, plan: WeightPlan, { network, x }: Hidden, labels: number): Tensor {
-  return headLogits(g, plan, network, g.gather(x, g.feed('rows', [labels], 'i32')))
-}
+/** Which rows are predicted from. */
+export const rowsFeed = (g: Builder, labels: number): Tensor => g.feed('rows', [labels], 'i32')
 
-/** loss = Σ weight · cross-entropy (nats); logProbs[i] = weight[i] · ln p(target[i]). */
-export function labelLoss(g: Builder, plan: WeightPlan, { labels }: LabelSpec, hidden: Hidden): { loss: Tensor; logProbs: Tensor } {
-  const entropy = g.crossEntropy(chosenLogits(g, plan, hidden, labels), g.feed('targets', [labels], 'i32'))
-  const weighted = g.mul(entropy, g.feed('weights', [labels], 'f32'))
+/** loss = Σ weight · cross-entropy (nats); logProbs[i] = weight[i] · ln p(target[i]). Norm, head and loss see only positions that count. */
+export function labelLoss(g: Builder, plan: WeightPlan, spec: BatchSpec & LabelSpec): { loss: Tensor; logProbs: Tensor } {
+  const { network, x } = forward(g, plan, spec, { chosen: rowsFeed(g, spec.labels) })
+  const entropy = g.crossEntropy(headLogits(g, plan, network, x), g.feed('targets', [spec.labels], 'i32'))
+  const weighted = g.mul(entropy, g.feed('weights', [spec.labels], 'f32'))
   return { loss: g.sum(weighted, [0]), logProbs: g.withoutGradient(() => g.neg(weighted)) }
 }

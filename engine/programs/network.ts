@@ -14,9 +14,11 @@ export interface NetworkParts {
   readonly ids: Tensor
   readonly positions: Tensor
   readonly attention: Network['attention']
+  /** Rows that the last block goes on with, i32 [n]; all without it. */
+  readonly chosen?: Tensor | undefined
 }
 
-export function makeNetwork({ g, plan, ids, positions, attention }: NetworkParts): Network {
+export function makeNetwork({ g, plan, ids, positions, attention, chosen }: NetworkParts): Network {
   const stored = (name: string) => {
     const weight = plan.of.get(name)
     if (!weight) throw new EngineError('bad_argument', 'the architecture asks for a parameter that it does not list', { where: name })
@@ -26,7 +28,7 @@ export function makeNetwork({ g, plan, ids, positions, attention }: NetworkParts
   const compute = plan.precision === 'bf16' ? 'bf16' : 'f32'
 
   const product = (x: Tensor, name: string, outputAxis: 0 | 1) =>
-    g.cast(g.matmul(g.cast(x, compute), g.cast(value(name), compute), { transposeB: outputAxis === 0 }), 'f32')
+    g.matmul(g.cast(x, compute), g.cast(value(name), compute), { transposeB: outputAxis === 0 })
 
   const linear = (x: Tensor, names: readonly string[], biases?: readonly (string | null)[]): readonly Tensor[] => {
     const [first] = names as readonly [string]
@@ -42,7 +44,7 @@ export function makeNetwork({ g, plan, ids, positions, attention }: NetworkParts
       : names.map((name) => product(x, name, stored(name).parameters[0]?.spec.outputAxis ?? 0))
     return outputs.map((output, i) => {
       const bias = biases?.[i]
-      return bias ? g.add(output, value(bias)) : output
+      return bias ? g.add(g.cast(output, 'f32'), value(bias)) : g.cast(output, 'f32')
     })
   }
 
@@ -55,6 +57,7 @@ export function makeNetwork({ g, plan, ids, positions, attention }: NetworkParts
     lookup: (name, indices) => g.cast(g.gather(value(name), indices), 'f32'),
     // One tensor for each name, which is what the mapped tuple type says.
     linear: linear as Network['linear'],
+    narrow: (block, x) => (chosen && block === plan.model.config.blocks - 1 ? g.gather(x, chosen) : x),
     attention,
   }
 }
@@ -69,37 +72,51 @@ export function headLogits(g: Builder, plan: WeightPlan, network: Network, x: Te
   return g.cast(g.matmul(g.cast(normal, compute), g.cast(g.read(declareWeight(g, weight)), compute), { transposeB: true }), 'f32')
 }
 
-/** q and k turned by position, q scaled, all in the dtype that products run in. cos and sin broadcast to [batch, length, 1, d/2]. */
-function prepare(
-  g: Builder,
-  plan: WeightPlan,
-  call: AttentionCall,
-  batch: number,
-  length: number,
-  angles: { cos: Tensor; sin: Tensor } | null,
-) {
+/** cos and sin for q (which carry its scale) and for k, each [batch or 1, length, 1, headDim / 2]. */
+type Angles = (scale: number) => { cos: Tensor; sin: Tensor }
+
+/** q and k turned by position, q scaled, all in the dtype that products run in. */
+function prepare(g: Builder, plan: WeightPlan, call: AttentionCall, batch: number, length: number, angles: Angles | null) {
   const compute = plan.precision === 'bf16' ? 'bf16' : 'f32'
-  const turn = (x: Tensor, heads: number) => {
-    if (!call.rotary || !angles) return x
-    return g.reshape(rotate(g, g.reshape(x, [batch, length, heads, call.headDim]), angles.cos, angles.sin), x.shape)
+  const turn = (x: Tensor, heads: number, scale: number) => {
+    if (!call.rotary || !angles) return scale === 1 ? x : g.mul(x, g.fill(scale, 'f32'))
+    const { cos, sin } = angles(scale)
+    return g.reshape(rotate(g, g.reshape(x, [batch, length, heads, call.headDim]), cos, sin), x.shape)
   }
-  const q = g.cast(g.mul(turn(call.q, call.heads), g.fill(call.scale, 'f32')), compute)
-  return { q, k: g.cast(turn(call.k, call.kvHeads), compute), v: g.cast(call.v, compute) }
+  return {
+    q: g.cast(turn(call.q, call.heads, call.scale), compute),
+    k: g.cast(turn(call.k, call.kvHeads, 1), compute),
+    v: g.cast(call.v, compute),
+  }
 }
 
-/** cos and sin for positions i32 [batch, length] or [1, length], shaped to broadcast over heads; null without rotary embedding. */
-export function anglesAt(g: Builder, plan: WeightPlan, positions: Tensor, count: number): { cos: Tensor; sin: Tensor } | null {
+/** For positions i32 [batch, length] or [1, length] below `count`; null without rotary embedding. */
+function anglesAt(g: Builder, plan: WeightPlan, positions: Tensor, count: number): Angles | null {
   const { architecture, config } = plan.model
   const table = architecture.rope(config, count)
   if (!table) return null
   const width = config.headDim / 2
   const [batch, length] = positions.shape as [number, number]
-  const at = (values: Float32Array) => g.reshape(g.gather(g.constant(values, [count, width], 'f32'), positions), [batch, length, 1, width])
-  return { cos: at(table.cos), sin: at(table.sin) }
+  const made = new Map<number, ReturnType<Angles>>()
+  return (scale) => {
+    const known = made.get(scale)
+    if (known) return known
+    const at = (values: Float32Array) => {
+      const scaled = g.constant(
+        values.map((value) => value * scale),
+        [count, width],
+        'f32',
+      )
+      return g.reshape(g.gather(scaled, positions), [batch, length, 1, width])
+    }
+    const angles = { cos: at(table.cos), sin: at(table.sin) }
+    made.set(scale, angles)
+    return angles
+  }
 }
 
 /** The whole row is context: training, evaluation, log-probabilities. */
-export function rowNetwork(g: Builder, plan: WeightPlan, spec: BatchSpec): Network {
+export function rowNetwork(g: Builder, plan: WeightPlan, spec: BatchSpec, chosen?: Tensor): Network {
   const { batch, length } = spec
   const packed = spec.attention === 'segments'
   if (length > plan.model.config.contextLength)
@@ -130,6 +147,7 @@ export function rowNetwork(g: Builder, plan: WeightPlan, spec: BatchSpec): Netwo
     plan,
     ids,
     positions,
+    chosen,
     attention: (_, call) => {
       const { q, k, v } = prepare(g, plan, call, batch, length, angles)
       return attend(
@@ -160,7 +178,15 @@ export interface CacheSpec {
  * A cache is [batch · kvHeads · slots, headDim], so that a position is one row per batch row and head. Prefill assigns it whole, which gives
  * it memory of its own; only then may decoding write single rows in place (zero-filled variables may share one buffer).
  */
-export function cachedNetwork(g: Builder, plan: WeightPlan, spec: CacheSpec, ids: Tensor, starts: Tensor, slot?: Tensor): Network {
+export function cachedNetwork(
+  g: Builder,
+  plan: WeightPlan,
+  spec: CacheSpec,
+  ids: Tensor,
+  starts: Tensor,
+  slot?: Tensor,
+  chosen?: Tensor,
+): Network {
   const { batch, queries, slots } = spec
   const { kvHeads, headDim, contextLength } = plan.model.config
   if (slots > contextLength)
@@ -206,6 +232,7 @@ export function cachedNetwork(g: Builder, plan: WeightPlan, spec: CacheSpec, ids
     plan,
     ids,
     positions,
+    chosen,
     attention: (block, call) => {
       const { q, k, v } = prepare(g, plan, call, batch, queries, angles)
       const [keys, values] = [store(`${block}/keys`, k), store(`${block}/values`, v)]

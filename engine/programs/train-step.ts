@@ -3,7 +3,7 @@ import { EngineError } from '../errors'
 import { Builder } from '../graph/builder'
 import type { Program, Tensor } from '../graph/types'
 import { applyAdamW } from './adam'
-import { forward, labelLoss } from './forward'
+import { labelLoss } from './forward'
 import type { AccumulateSpec, ApplySpec, BatchSpec, LabelSpec, TrainStepSpec } from './spec'
 import { declareState, declareWeight, type StoredWeight, type WeightPlan } from './weights'
 
@@ -47,7 +47,7 @@ function backward(
   spec: BatchSpec & LabelSpec,
 ): { loss: Tensor; weights: StoredWeight[]; gradients: Tensor[] } {
   const weights = trainable(plan)
-  const { loss } = labelLoss(g, plan, spec, forward(g, plan, spec))
+  const { loss } = labelLoss(g, plan, spec)
   const scaled = g.mul(loss, g.feed('scale', [], 'f32'))
   const values = weights.map((weight) => g.read(declareWeight(g, weight)))
   const gradients = g.gradients(scaled, values).map((gradient, i) => {

@@ -1,42 +1,46 @@
-/** Non-linearities of the feed-forward part, in the dtype of their input. */
+/**
+ * Non-linearities of the feed-forward part, float32 inside. What the backward pass needs besides the inputs is computed again there: keeping
+ * it would triple the memory of the widest tensors of a network, and computing it costs a hundredth of a step.
+ */
 import type { Builder } from '../builder'
 import type { Tensor } from '../types'
 
-/** silu(gate) · up, silu(x) = x · σ(x). d silu = σ · (1 + x · (1 − σ)). */
+/** silu(gate) · up, silu(x) = x · σ(x). d silu = σ · (1 + x · (1 − σ)). bf16 inputs are widened; the result is float32. */
 export function swiglu(g: Builder, gate: Tensor, up: Tensor): Tensor {
-  let sigma: Tensor
-  let silu: Tensor
   return g.composite(
     [gate, up],
     () => {
-      sigma = g.sigmoid(gate)
-      silu = g.mul(gate, sigma)
-      return g.mul(silu, up)
+      const x = g.cast(gate, 'f32')
+      return g.mul(g.mul(x, g.sigmoid(x)), g.cast(up, 'f32'))
     },
     (dy, needs) => {
+      const x = g.cast(g.after(gate, dy), 'f32')
+      const sigma = g.sigmoid(x)
+      const silu = g.mul(x, sigma)
       // σ + silu · (1 − σ) is the same derivative with one product less.
-      const slope = () => g.add(sigma, g.mul(silu, g.sub(g.fill(1, gate.dtype), sigma)))
-      return [needs[0] ? g.mul(g.mul(dy, up), slope()) : null, needs[1] ? g.mul(dy, silu) : null]
+      const slope = () => g.add(sigma, g.mul(silu, g.sub(g.fill(1, 'f32'), sigma)))
+      const dGate = () => g.mul(g.mul(dy, g.cast(g.after(up, dy), 'f32')), slope())
+      return [needs[0] ? g.cast(dGate(), gate.dtype) : null, needs[1] ? g.cast(g.mul(dy, silu), up.dtype) : null]
     },
   )
 }
 
 /** 0.5 · x · (1 + tanh(√(2/π) · (x + 0.044715 · x³))): `gelu_new`, `gelu_pytorch_tanh`. */
 export function geluTanh(g: Builder, x: Tensor): Tensor {
-  const c = (value: number) => g.fill(value, x.dtype)
+  const c = (value: number) => g.fill(value, 'f32')
   const root = Math.sqrt(2 / Math.PI)
-  let squared: Tensor
-  let t: Tensor
-  let half: Tensor
+  const parts = (value: Tensor) => {
+    const squared = g.square(value)
+    return { squared, t: g.tanh(g.mul(value, g.add(g.mul(squared, c(root * 0.044715)), c(root)))), half: g.mul(value, c(0.5)) }
+  }
   return g.composite(
     [x],
     () => {
-      squared = g.square(x)
-      t = g.tanh(g.mul(x, g.add(g.mul(squared, c(root * 0.044715)), c(root))))
-      half = g.mul(x, c(0.5))
+      const { t, half } = parts(x)
       return g.add(half, g.mul(half, t))
     },
     (dy) => {
+      const { squared, t, half } = parts(g.after(x, dy))
       const inner = g.add(g.mul(squared, c(3 * root * 0.044715)), c(root))
       const slope = g.add(g.add(g.mul(t, c(0.5)), c(0.5)), g.mul(g.mul(half, g.sub(c(1), g.square(t))), inner))
       return [g.mul(dy, slope)]
@@ -46,17 +50,15 @@ export function geluTanh(g: Builder, x: Tensor): Tensor {
 
 /** 0.5 · x · (1 + erf(x / √2)): `gelu`. The derivative is Φ(x) + x · φ(x). */
 export function geluErf(g: Builder, x: Tensor): Tensor {
-  const c = (value: number) => g.fill(value, x.dtype)
-  let cdf: Tensor
+  const c = (value: number) => g.fill(value, 'f32')
+  const cdf = (value: Tensor) => g.add(g.mul(g.erf(g.mul(value, c(Math.SQRT1_2))), c(0.5)), c(0.5))
   return g.composite(
     [x],
-    () => {
-      cdf = g.add(g.mul(g.erf(g.mul(x, c(Math.SQRT1_2))), c(0.5)), c(0.5))
-      return g.mul(x, cdf)
-    },
+    () => g.mul(x, cdf(x)),
     (dy) => {
-      const density = g.mul(g.exp(g.mul(g.square(x), c(-0.5))), c(1 / Math.sqrt(2 * Math.PI)))
-      return [g.mul(dy, g.add(cdf, g.mul(x, density)))]
+      const again = g.after(x, dy)
+      const density = g.mul(g.exp(g.mul(g.square(again), c(-0.5))), c(1 / Math.sqrt(2 * Math.PI)))
+      return [g.mul(dy, g.add(cdf(again), g.mul(again, density)))]
     },
   )
 }

@@ -73,6 +73,7 @@ export function splitHeads(
  * softmax(q·kᵀ − mask)·v. q [batch, kvHeads, group·queries, d] (already scaled), k and v [batch, kvHeads, keys, d], all of one dtype;
  * mask broadcasts to [batch, kvHeads, group, queries, keys], float32. Returns [batch · queries, heads · d] in the dtype of q.
  *
+ * The softmax is float32; what is kept of it for the backward pass is the copy in the dtype of q that the second product uses.
  * The mask is subtracted: TensorFlow fuses BatchMatMul · scale + Add into a oneDNN product whose only implementation is the reference loop.
  */
 export function attend(
@@ -84,11 +85,35 @@ export function attend(
   queries: number,
   { heads, kvHeads, headDim }: Heads,
 ): Tensor {
-  const [batch, , , keys] = [q.shape[0] as number, 0, 0, k.shape[2] as number]
+  const batch = q.shape[0] as number
+  const keys = k.shape[2] as number
   const group = heads / kvHeads
-  const scores = g.reshape(g.cast(g.batchMatmul(q, k, { transposeB: true }), 'f32'), [batch, kvHeads, group, queries, keys])
-  const weights = g.softmax(g.sub(scores, mask))
-  const mixed = g.batchMatmul(g.reshape(g.cast(weights, q.dtype), [batch, kvHeads, group * queries, keys]), v)
-  const split = g.reshape(mixed, [batch, kvHeads, group, queries, headDim])
-  return g.reshape(g.transpose(split, [0, 3, 1, 2, 4]), [batch * queries, heads * headDim])
+  const apart = [batch, kvHeads, group, queries, keys]
+  const together = [batch, kvHeads, group * queries, keys]
+  let weights: Tensor
+  return g.composite(
+    [q, k, v],
+    () => {
+      const scores = g.reshape(g.cast(g.batchMatmul(q, k, { transposeB: true }), 'f32'), apart)
+      weights = g.reshape(g.cast(g.softmax(g.sub(scores, mask)), q.dtype), together)
+      const mixed = g.reshape(g.batchMatmul(weights, v), [batch, kvHeads, group, queries, headDim])
+      return g.reshape(g.transpose(mixed, [0, 3, 1, 2, 4]), [batch * queries, heads * headDim])
+    },
+    (dy, needs) => {
+      const split = g.reshape(dy, [batch, queries, kvHeads, group, headDim])
+      const dMixed = g.reshape(g.transpose(split, [0, 2, 3, 1, 4]), [batch, kvHeads, group * queries, headDim])
+      // Through the softmax: dS = P · (dP − Σ dP·P).
+      const dScores = () => {
+        const p = g.cast(g.after(weights, dy), 'f32')
+        const dWeights = g.mul(g.cast(g.batchMatmul(dMixed, v, { transposeB: true }), 'f32'), p)
+        return g.cast(g.sub(dWeights, g.mul(p, g.sum(dWeights, [3], true))), q.dtype)
+      }
+      const dS = needs[0] || needs[1] ? dScores() : null
+      return [
+        dS && needs[0] ? g.batchMatmul(dS, k) : null,
+        dS && needs[1] ? g.batchMatmul(dS, q, { transposeA: true }) : null,
+        needs[2] ? g.batchMatmul(weights, dMixed, { transposeA: true }) : null,
+      ]
+    },
+  )
 }

@@ -161,3 +161,20 @@ export const broadcast: Primitive<{ shape: Shape }> = {
     emit.node('BroadcastTo', [x as string, emit.ints(attributes.shape)], { T: type((out as TensorType).dtype), Tidx: type('i32') }),
   ],
 }
+
+/**
+ * Its first input, but not before the second has been computed. For backward passes that compute something again instead of keeping it: without
+ * this, TensorFlow would see the same op on the same input twice, merge the two and keep the result all the way.
+ */
+export const after: Primitive<Record<never, never>> = {
+  name: 'after',
+  infer: (inputs) => {
+    at(inputs, 1, 'after')
+    return [at(inputs, 0, 'after')]
+  },
+  vjp: ({ gradients: [dy] }) => [dy ?? null, null],
+  cost: () => ({ flops: 0, bytes: 0 }),
+  lower: (emit, [x, trigger], { outputTypes: [out] }) => [
+    emit.node('Identity', [x as string], { T: type((out as TensorType).dtype) }, { control: [trigger as string] }),
+  ],
+}

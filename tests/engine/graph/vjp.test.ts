@@ -65,6 +65,7 @@ const CASES: Record<string, Case> = {
     const [a, , c] = g.split(x, 1, [1, 2, 1])
     return g.mul(a, c)
   }),
+  after: two((g, a, b) => g.mul(g.after(a, b), b), [3, 4], [3, 4]),
   broadcast: one((g, x) => g.broadcast(x, [2, 3, 4]), [3, 1]),
   sum: one((g, x) => g.sum(x, [0, 2], true), [2, 3, 4]),
   mean: one((g, x) => g.mean(x, [1]), [2, 3, 4]),

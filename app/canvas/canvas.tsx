@@ -318,7 +318,7 @@ type Measured = { width: number; height: number }
 
 /** The document's nodes and notes as React Flow wants them. An unchanged node keeps its object, so that its card is not drawn again. */
 function useFlowNodes() {
-  const { editor } = useStores()
+  const { editor, registry } = useStores()
   const [ids, places, notes, selected] = useEditor(
     useShallow((s) => [s.document.nodes, s.document.layout.nodes, s.document.notes, s.selection.nodes] as const),
   )
@@ -393,7 +393,8 @@ function useFlowNodes() {
       const cards = moved.filter((node) => !node.id.startsWith(NOTE_PREFIX))
       const positions = Object.fromEntries(cards.map((node) => [node.id, { x: node.position.x, y: node.position.y }]))
       const movedNotes = new Map(moved.map((node) => [node.id, node.position]))
-      const label = cards.length === 1 && moved.length === 1 ? 'move node' : moved.length === 1 ? 'move note' : `move ${moved.length} nodes`
+      const [only] = cards
+      const label = moved.length > 1 ? `move ${moved.length} nodes` : only ? `move ${titleOf(document, registry, only.id)}` : 'move note'
       apply(
         {
           kind: 'all',
@@ -406,7 +407,7 @@ function useFlowNodes() {
       )
       setDrag({})
     },
-    [editor],
+    [editor, registry],
   )
   return { nodes, onNodesChange, endDrag }
 }

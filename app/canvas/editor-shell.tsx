@@ -124,7 +124,7 @@ function Frame({ savedAt, draft, fresh, onCopy }: Parameters<typeof EditorShell>
           commands={commands}
           onRename={(next) => void rename(next)}
         />
-        <div className="bars">
+        <section className="bars" aria-label="Messages">
           {fault ? (
             <Notice
               tone="error"
@@ -192,7 +192,7 @@ function Frame({ savedAt, draft, fresh, onCopy }: Parameters<typeof EditorShell>
             />
           ) : null}
           {fresh && control.run === null && !control.active ? <FreshLine seconds={plan?.summary.seconds ?? null} /> : null}
-        </div>
+        </section>
         {/* Names of the separators, which stand between the landmarks and cannot carry text themselves. */}
         <div hidden>
           <span id="handle-left">Width of the node list</span>

@@ -108,6 +108,9 @@ export function PipelineSettings() {
   )
 }
 
+/** Widgets that only make sense together; alone each is a plain field. */
+const PARTS_OF_GRID = new Set(['layers', 'patterns', 'parts'])
+
 /** One exposed param, edited in place with its own widget. */
 function Exposed({ node, param, title }: { node: string; param: string; title: string }) {
   const { registry, editor } = useStores()
@@ -144,7 +147,7 @@ function Exposed({ node, param, title }: { node: string; param: string; title: s
       def
         ? fieldsOf(def.params)
             .filter((f) => f.name === param)
-            .map((f) => ({ ...f, title, advanced: false }))
+            .map((f) => ({ ...f, title, advanced: false, ...(PARTS_OF_GRID.has(f.widget ?? '') && { widget: '' }) }))
         : [],
     [def, param, title],
   )

@@ -23,5 +23,7 @@ export function usePlan(pipelineId: string, target: string[] | null, enabled = t
     enabled: enabled && !blank,
     placeholderData: keepPreviousData,
     staleTime: 10_000,
+    // Each edit is a question of its own; old answers need not be kept long.
+    gcTime: 30_000,
   })
 }

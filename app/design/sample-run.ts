@@ -94,7 +94,7 @@ export function sampleRun(until: number, end: 'done' | 'failed' | null): RunStat
           kind: 'log',
           node: 'train',
           data: {
-            lines: [{ at: new Date(at).toISOString(), level: 'info', text: `Step ${step}: validation loss ${(loss * 1.15).toFixed(4)}` }],
+            lines: [{ at, level: 'info', text: `Step ${step}: validation loss ${(loss * 1.15).toFixed(4)}` }],
           },
         },
         0,
@@ -106,7 +106,7 @@ export function sampleRun(until: number, end: 'done' | 'failed' | null): RunStat
     say({
       kind: 'log',
       node: 'train',
-      data: { lines: [{ at: new Date(at).toISOString(), level: 'error', text: 'write failed: no space left on device' }] },
+      data: { lines: [{ at, level: 'error', text: 'write failed: no space left on device' }] },
     })
     say({
       kind: 'node',

@@ -25,7 +25,8 @@ export type RunError = {
   details?: string | undefined
 }
 
-export type LogLine = { at: string; level: 'info' | 'warn' | 'error'; text: string }
+/** `at`: milliseconds since 1970, by the clock of the worker. */
+export type LogLine = { at: number; level: 'info' | 'warn' | 'error'; text: string }
 export type Progress = { done: number; total: number; unit: string; etaSeconds: number | null }
 export type Checkpoint = { step: number; manifest: string; metric?: number }
 /** One point of the live curves; `step` is the x axis. */

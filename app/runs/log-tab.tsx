@@ -14,7 +14,7 @@ import type { NodeInfo } from './show'
 type Line = LogLine & { node: string; title: string }
 type Level = 'all' | 'warn' | 'error'
 
-const timeOf = (at: string) => {
+const timeOf = (at: number) => {
   const date = new Date(at)
   return Number.isNaN(date.getTime()) ? '' : date.toLocaleTimeString('en-GB')
 }
@@ -23,7 +23,7 @@ const timeOf = (at: string) => {
 export function mergedLog(run: RunState, nodes: readonly NodeInfo[]): Line[] {
   const lines = nodes.flatMap((node) => (run.nodes[node.id]?.log ?? []).map((line) => ({ ...line, node: node.id, title: node.title })))
   // Stable: lines of one node keep the order in which they were written.
-  return lines.sort((a, b) => a.at.localeCompare(b.at))
+  return lines.sort((a, b) => a.at - b.at)
 }
 
 /** Every word must occur, in the text or the node's title; case does not matter. Pure. */

@@ -60,7 +60,7 @@ export function RootCause({
       `${error.code}${error.reason ? ` / ${error.reason}` : ''}: ${error.message}`,
       ...facts.map(([name, value]) => `${name}: ${value}`),
       error.details ?? '',
-      ...node.log.slice(-20).map((line) => `${line.at} ${line.level} ${line.text}`),
+      ...node.log.slice(-20).map((line) => `${new Date(line.at).toISOString()} ${line.level} ${line.text}`),
     ].join('\n')
   return (
     <article className="root" aria-label={`What failed: ${title(id)}`}>

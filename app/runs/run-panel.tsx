@@ -3,6 +3,7 @@ import dynamic from 'next/dynamic'
 import { useEffect, useState } from 'react'
 import { faultOf } from '../fault'
 import { IconButton } from '../ui/button'
+import { ErrorBoundary } from '../ui/error-boundary'
 import { Empty, Notice } from '../ui/notice'
 import { TabPanel, Tabs } from '../ui/tabs'
 import { useRunActions } from './actions'
@@ -137,7 +138,7 @@ export function RunPanel({ pipelineId, runId, folded, onFold, summary, onSelect,
       {/* Folded, the panels stay as empty boxes: the tabs name them. */}
       {RUN_TABS.map((value) => (
         <TabPanel key={value} value={value} className={folded ? 'hidden' : 'min-h-0 flex-1 overflow-auto'}>
-          {folded ? null : panel(value)}
+          {folded ? null : <ErrorBoundary what={TITLES[value]}>{panel(value)}</ErrorBoundary>}
         </TabPanel>
       ))}
     </Tabs>

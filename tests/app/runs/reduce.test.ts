@@ -30,7 +30,7 @@ const story = events(
     },
   },
   { kind: 'checkpoint', node: 'train', data: { step: 1, manifest: 'a' } },
-  { kind: 'log', node: 'train', data: { lines: [{ at: at(9), level: 'info', text: 'step 2' }] } },
+  { kind: 'log', node: 'train', data: { lines: [{ at: 9, level: 'info', text: 'step 2' }] } },
   // the trainer is killed; another attempt goes on from the checkpoint at step 1
   { kind: 'node', node: 'train', data: { status: 'running', attempt: 2, reason: 'continues from step 1' } },
   { kind: 'metric', node: 'train', data: { points: [{ step: 2, loss: 1.9 }] } },
@@ -104,7 +104,7 @@ describe('folding run events', () => {
   })
 
   it('keeps the last lines of a long log', () => {
-    const lines = Array.from({ length: LOG_KEPT + 10 }, (_, i) => ({ at: at(1), level: 'info' as const, text: String(i) }))
+    const lines = Array.from({ length: LOG_KEPT + 10 }, (_, i) => ({ at: 1, level: 'info' as const, text: String(i) }))
     const log = foldEvents(emptyRun('r'), events({ kind: 'log', node: 'n', data: { lines } })).nodes.n?.log
     expect(log).toHaveLength(LOG_KEPT)
     expect(log?.at(-1)?.text).toBe(String(LOG_KEPT + 9))

@@ -88,19 +88,19 @@ describe('log', () => {
     { id: 'a', title: 'Train', icon: 'train', type: 'train' },
     { id: 'b', title: 'Load data', icon: 'load-data', type: 'load-data' },
   ]
-  const line = (at: string, text: string, level: 'info' | 'warn' | 'error' = 'info') => ({ at, level, text })
+  const line = (at: number, text: string, level: 'info' | 'warn' | 'error' = 'info') => ({ at, level, text })
   const run = {
     ...emptyRun('r'),
     nodes: {
-      a: { ...emptyNodeRun, log: [line('2', 'step 1'), line('4', 'no space', 'error')] },
-      b: { ...emptyNodeRun, log: [line('1', 'read'), line('3', 'row 7 skipped', 'warn')] },
+      a: { ...emptyNodeRun, log: [line(2, 'step 1'), line(4, 'no space', 'error')] },
+      b: { ...emptyNodeRun, log: [line(1, 'read'), line(3, 'row 7 skipped', 'warn')] },
     },
   }
-  it('lines of all nodes stand in the order of time', () => expect(mergedLog(run, nodes).map((l) => l.at)).toEqual(['1', '2', '3', '4']))
+  it('lines of all nodes stand in the order of time', () => expect(mergedLog(run, nodes).map((l) => l.at)).toEqual([1, 2, 3, 4]))
   it('is found by words, level and node', () => {
     const all = mergedLog(run, nodes)
     expect(findLines(all, { text: 'TRAIN step', level: 'all', node: '' }).map((l) => l.text)).toEqual(['step 1'])
-    expect(findLines(all, { text: '', level: 'warn', node: '' }).map((l) => l.at)).toEqual(['3', '4'])
+    expect(findLines(all, { text: '', level: 'warn', node: '' }).map((l) => l.at)).toEqual([3, 4])
     expect(findLines(all, { text: '', level: 'error', node: 'b' })).toEqual([])
   })
 })

@@ -21,6 +21,7 @@ import { type RunEvent, readEvents } from '../../server/storage/events'
 import { migrateDatabase } from '../../server/storage/migrate'
 import { createPipeline } from '../../server/storage/pipelines'
 import { getRun, listAttempts, listNodeRuns, type NodeRunRow, type RunRow } from '../../server/storage/runs'
+import type { LIMITS } from '../../server/workers/work'
 import { documentOf } from './documents'
 import { descendants, isAlive } from './processes'
 import { stubDigests, stubRegistry } from './stub-nodes'
@@ -75,7 +76,7 @@ export type TestHome = AsyncDisposable & {
   journal: string
   lines(): string[]
   count(line: string): number
-  startWorker(slot?: number): Promise<WorkerHandle>
+  startWorker(slot?: number, limits?: Partial<typeof LIMITS>): Promise<WorkerHandle>
   pipeline(document: Pipeline): Promise<string>
   submit(document: Pipeline, more?: Partial<SubmitRequest>): Promise<{ run: string; number: number; plan: Plan; existing: boolean }>
   finished(run: string, timeoutMs?: number): Promise<{ run: RunRow; nodes: Record<string, NodeRunRow> }>
@@ -124,9 +125,9 @@ export async function testHome(): Promise<TestHome> {
     journal,
     lines,
     count: (line) => lines().filter((one) => one === line).length,
-    async startWorker(slot = 0) {
+    async startWorker(slot = 0, limits = {}) {
       const { worker, trainer } = await stubBundles()
-      const child = fork(worker, [String(slot), trainer], {
+      const child = fork(worker, [String(slot), trainer, JSON.stringify(limits)], {
         env: {
           PATH: process.env.PATH,
           HOME: folder.path,

@@ -1,4 +1,4 @@
-/** Entry of a worker with stub nodes, for tests that kill it: `node stub-worker.mjs <slot> <trainer script>`. */
+/** Entry of a worker with stub nodes, for tests that kill it: `node stub-worker.mjs <slot> <trainer script> [limits as JSON]`. */
 import { join } from 'node:path'
 import { childEnv, env } from '../../server/env'
 import { openFacts } from '../../server/facts'
@@ -27,6 +27,7 @@ const worker = await startWorker({
   fetchModel: async (source) => (await facts.localModel(source)) ?? Promise.reject(new Error('no models to fetch in tests')),
   inspections: true,
   secret: async () => null,
+  limits: JSON.parse(process.argv[4] ?? '{}'),
   log: (line) => console.error(line),
 })
 process.send?.({ ready: worker.id })

@@ -237,3 +237,37 @@ test('T-2, R-37: on another host nobody can see the process, so the heartbeat de
   expect(Date.now() - killed).toBeLessThan(within(20_000))
   expect((await home.finished(run)).run.status).toBe('succeeded')
 })
+
+test('T-19, R-40: a lease that grows old is exchanged at a checkpoint; the training ends as if nothing had been', async () => {
+  await home.startWorker(0, { rolloverMs: 1_000 })
+  const { run } = await home.submit(killGraph(home.journal, { max_steps: 60, ms: 150 }))
+  const { run: row, nodes } = await home.finished(run)
+  expect(row.status).toBe('succeeded')
+  expect(lossOf(nodes.train)).toBe(sumAfter(60, 0.001))
+  const attempts = (await home.attempts(run)).train ?? []
+  expect(attempts.length).toBeGreaterThan(1)
+  expect(attempts.map((attempt) => attempt.outcome)).toEqual([...attempts.slice(1).map(() => 'released'), 'done'])
+  // The trainer stayed warm.
+  expect(new Set(attempts.map((attempt) => attempt.trainerPid)).size).toBe(1)
+})
+
+test('R-26: silence is shown, and beyond its limit ends the trainer; the attempt counts as lost', async () => {
+  await home.startWorker(0, { silentMs: 2_000, deadMs: 60_000 })
+  const shown = await home.submit(killGraph(home.journal, { max_steps: 6, block_ms: 9_000 }))
+  expect((await home.finished(shown.run)).run.status).toBe('succeeded')
+  const reasons = (await home.events(shown.run)).flatMap((event) => (event.data as { reason?: { code: string } }).reason?.code ?? [])
+  expect(reasons).toEqual(['not-responding', 'responding'])
+})
+
+test('R-26: a trainer that never answers again is ended, and three of those fail the node', async () => {
+  await home.startWorker(0, { silentMs: 1_000, deadMs: 3_000 })
+  const { run } = await home.submit(killGraph(home.journal, { max_steps: 6, block_ms: 600_000 }))
+  const { run: row, nodes } = await home.finished(run)
+  expect(row.status).toBe('failed')
+  expect(nodes.train?.error).toMatchObject({ code: 'LOST_REPEATEDLY' })
+  expect((await home.attempts(run)).train?.map((attempt) => attempt.error?.code)).toEqual([
+    'TRAINER_SILENT',
+    'TRAINER_SILENT',
+    'TRAINER_SILENT',
+  ])
+})

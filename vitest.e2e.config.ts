@@ -1,13 +1,9 @@
 import { defineConfig } from 'vitest/config'
 
-/** `npm test -- --long` sets it. */
-const long = process.env.THAW_TEST_LONG === '1'
-
 /** Browser tests: the real product in a real Chromium. One file at a time, because each starts database, server and trainer. */
 export default defineConfig({
   test: {
     include: ['tests/e2e/**/*.test.ts'],
-    exclude: ['**/node_modules/**', ...(long ? [] : ['tests/e2e/**/*.long.test.ts'])],
     testTimeout: 180_000,
     hookTimeout: 180_000,
     pool: 'forks',

@@ -146,7 +146,7 @@ test(
       await page.mouse.move(at.x + 30, at.y + 41, { steps: 8 })
       await page.mouse.move(at.x + 75, at.y + 58, { steps: 8 })
       await page.mouse.up()
-      expect(await undoLabel(page)).toBe('Undo: move node')
+      expect(await undoLabel(page)).toBe('Undo: move Train')
       await clean(page)
       const moved = await place()
       expect(moved).not.toEqual(before)

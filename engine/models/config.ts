@@ -17,6 +17,27 @@ export function unsupported(field: string, got: unknown, expected: string): neve
   })
 }
 
+/**
+ * Settings that no architecture here has, whatever its name: refused before anything else, so that the message names what is in the way.
+ * A field that is absent, null, false, empty, or the count of one expert asks for nothing.
+ */
+export function refuseForeign(config: unknown): void {
+  if (typeof config !== 'object' || config === null) return
+  for (const [fields, expected] of FOREIGN)
+    for (const field of fields) {
+      const value = (config as Record<string, unknown>)[field]
+      if (value === undefined || value === null || value === false || value === 0 || value === 1) continue
+      if (typeof value === 'object' && Object.keys(value).length === 0) continue
+      unsupported(field, value, expected)
+    }
+}
+const FOREIGN: readonly (readonly [readonly string[], string])[] = [
+  [['quantization_config'], 'unquantised weights, or a GGUF file'],
+  [['num_experts', 'num_local_experts', 'n_routed_experts', 'moe_intermediate_size', 'enable_moe_block'], 'a dense model, without experts'],
+  [['vision_config', 'vision_tower', 'audio_config'], 'a model of text alone'],
+  [['use_bidirectional_attention', 'is_encoder_decoder'], 'a causal decoder'],
+]
+
 const ropeSettings = z.looseObject({
   rope_type: optional(z.string()),
   /** Older files say `type`. */

@@ -2,6 +2,7 @@
 import * as z from 'zod'
 import { EngineError } from '../errors'
 import type { Architecture, CommonConfig, Model } from './architecture'
+import { refuseForeign } from './config'
 import { gpt2 } from './gpt2'
 import { llama } from './llama'
 
@@ -15,6 +16,7 @@ export const MODEL_TYPES: readonly string[] = ARCHITECTURES.map(({ modelType }) 
  * `bad_file` for a field that is missing or wrong; both name the field.
  */
 export function describeModel(configJson: unknown): Model {
+  refuseForeign(configJson)
   const modelType = typeof configJson === 'object' && configJson !== null && 'model_type' in configJson ? configJson.model_type : undefined
   const architecture = ARCHITECTURES.find((known) => known.modelType === modelType)
   if (!architecture)

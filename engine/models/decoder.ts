@@ -3,6 +3,7 @@
  * embedding, final norm and head. The file of an architecture says what it does differently, and writes its block out.
  */
 import * as z from 'zod'
+import { swiglu } from '../graph/layers/activation'
 import { rmsNorm } from '../graph/layers/norm'
 import { type RopeScaling, ropeFrequencies, ropeTable } from '../graph/layers/rope'
 import type { Tensor } from '../graph/types'
@@ -72,8 +73,9 @@ export function mustBe(field: string, got: string | undefined, allowed: readonly
 /** `layer_types` of config.json: which blocks see a window only. */
 export const layerTypes = optional(z.array(z.string()))
 const SLIDING: Readonly<Record<string, boolean>> = { sliding_attention: true, full_attention: false }
+/** For each block whether its attention slides; `slides` decides where config.json has no list. */
 export function readLayerTypes(types: readonly string[] | undefined, blocks: number, slides: (block: number) => boolean): boolean[] {
-  if (types && types.length < blocks) unsupported('layer_types', types, `one entry for each of ${blocks} layers`)
+  if (types && types.length !== blocks) unsupported('layer_types', types, `one entry for each of ${blocks} layers`)
   return Array.from({ length: blocks }, (_, block) => {
     const type = types?.[block]
     return type === undefined ? slides(block) : (SLIDING[type] ?? unsupported('layer_types', type, Object.keys(SLIDING).join(' or ')))
@@ -177,6 +179,43 @@ export function normaliseHeads(n: Network, c: DecoderConfig, x: Tensor, weight: 
   return n.g.reshape(rmsNorm(n.g, n.g.reshape(x, [n.rows * heads, c.headDim]), weight, c.normEpsilon), x.shape)
 }
 
+/**
+ * A whole block in Llama's order: norm, attention, sum; norm, gated feed-forward, sum. `window` is the number of positions a query sees;
+ * `headNorms` normalises q and k head by head before they are rotated.
+ */
+export function decoderBlock(
+  n: Network,
+  c: DecoderConfig,
+  block: number,
+  x: Tensor,
+  options: {
+    readonly biased?: boolean
+    readonly outputBiased?: boolean
+    readonly mlpBiased?: boolean
+    readonly window?: number | undefined
+    readonly headNorms?: boolean
+  } = {},
+): Tensor {
+  const { biased = false, outputBiased = biased, mlpBiased = false, window, headNorms = false } = options
+  const { g } = n
+  const project = projector(n, block)
+  const norm = normaliser(n, c, block)
+  const { heads, kvHeads, headDim } = c
+  const head = (name: string, value: Tensor) =>
+    headNorms ? normaliseHeads(n, c, value, n.vector(`${at(block)}self_attn.${name}.weight`)) : value
+  const [wideQ, wideK, v] = project(norm('input_layernorm', x), biased, 'self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj')
+  const [q, k] = [head('q_norm', wideQ), head('k_norm', wideK)]
+  const mixed = n.attention(block, { q, k, v, heads, kvHeads, headDim, scale: headDim ** -0.5, rotary: true, window })
+  const [attended] = project(n.narrow(block, mixed), outputBiased, 'self_attn.o_proj')
+  const between = g.add(n.narrow(block, x), attended)
+  const [gate, up] = project(norm('post_attention_layernorm', between), mlpBiased, 'mlp.gate_proj', 'mlp.up_proj')
+  const [down] = project(swiglu(g, gate, up), mlpBiased, 'mlp.down_proj')
+  return g.add(between, down)
+}
+
+/** Norms of q and k, where a model has them. */
+export const HEAD_NORMS = ['self_attn.q_norm', 'self_attn.k_norm'] as const
+
 /** Everything of an architecture around its blocks, where that is as in Llama. */
 export const decoder = {
   // Frequencies that old checkpoints stored; they follow from the config.
@@ -187,19 +226,37 @@ export const decoder = {
   head: (c) => (c.tiedEmbeddings ? EMBEDDING : HEAD),
 } satisfies Partial<Architecture<DecoderConfig>>
 
-/** Name of the final norm's weight, for architectures that use it in another way. */
-export const finalNorm = (n: Network): Tensor => n.vector(FINAL_NORM)
-
-/** Names of a GGUF file: `inner` pairs a name below `blk.N.` with one below `model.layers.N.`, and says whose rows are permuted. */
-export function decoderGguf(c: CommonConfig, inner: readonly (readonly [string, string, number?])[]): Map<string, GgufTensor> {
+/**
+ * Names of a GGUF file. Rows of q and k lie rotated in files of the llama family (`permuted`); `more` pairs further names below `blk.N.`
+ * with ours below `model.layers.N.`.
+ */
+export function decoderGguf(
+  c: CommonConfig,
+  { permuted = false, more = [] }: { permuted?: boolean; more?: readonly (readonly [string, string])[] } = {},
+): Map<string, GgufTensor> {
   const names = new Map<string, GgufTensor>([
     ['token_embd.weight', { parameter: EMBEDDING }],
     ['output_norm.weight', { parameter: FINAL_NORM }],
     ['output.weight', { parameter: HEAD }],
   ])
+  const inner: readonly (readonly [string, string, number?])[] = [
+    ['attn_norm', 'input_layernorm'],
+    ['ffn_norm', 'post_attention_layernorm'],
+    ['attn_q', 'self_attn.q_proj', c.heads],
+    ['attn_k', 'self_attn.k_proj', c.kvHeads],
+    ['attn_v', 'self_attn.v_proj'],
+    ['attn_output', 'self_attn.o_proj'],
+    ['ffn_gate', 'mlp.gate_proj'],
+    ['ffn_up', 'mlp.up_proj'],
+    ['ffn_down', 'mlp.down_proj'],
+    ...more,
+  ]
   for (let block = 0; block < c.blocks; block++)
-    for (const [from, to, permutedHeads] of inner)
+    for (const [from, to, heads] of inner)
       for (const end of ['weight', 'bias'])
-        names.set(`blk.${block}.${from}.${end}`, { parameter: `${at(block)}${to}.${end}`, ...(permutedHeads ? { permutedHeads } : {}) })
+        names.set(`blk.${block}.${from}.${end}`, {
+          parameter: `${at(block)}${to}.${end}`,
+          ...(permuted && heads ? { permutedHeads: heads } : {}),
+        })
   return names
 }

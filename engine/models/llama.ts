@@ -1,20 +1,18 @@
 /** Llama and everything that is built like it (SmolLM2, TinyLlama, Llama 3): rotary, RMSNorm, SwiGLU, grouped queries. */
 import * as z from 'zod'
-import { swiglu } from '../graph/layers/activation'
 import type { Architecture } from './architecture'
 import { optional } from './config'
 import {
   attentionProjections,
   type DecoderConfig,
   decoder,
+  decoderBlock,
   decoderFields,
   decoderGguf,
   decoderParameters,
   gatedProjections,
   mustBe,
-  normaliser,
   PRE_NORMS,
-  projector,
   readDecoder,
 } from './decoder'
 
@@ -44,36 +42,8 @@ export const llama: Architecture<LlamaConfig> = {
   ...decoder,
   modelType: 'llama',
   config: schema,
-
   parameters: (c) => decoderParameters(c, [...attentionProjections(c, c.attentionBias), ...gatedProjections(c, c.mlpBias)], PRE_NORMS),
-
-  block: (n, c, block, x) => {
-    const { g } = n
-    const project = projector(n, block)
-    const norm = normaliser(n, c, block)
-    const [q, k, v] = project(norm('input_layernorm', x), c.attentionBias, 'self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj')
-    const { heads, kvHeads, headDim } = c
-    const mixed = n.attention(block, { q, k, v, heads, kvHeads, headDim, scale: headDim ** -0.5, rotary: true })
-    const [attended] = project(n.narrow(block, mixed), c.attentionBias, 'self_attn.o_proj')
-    const between = g.add(n.narrow(block, x), attended)
-    const [gate, up] = project(norm('post_attention_layernorm', between), c.mlpBias, 'mlp.gate_proj', 'mlp.up_proj')
-    const [down] = project(swiglu(g, gate, up), c.mlpBias, 'mlp.down_proj')
-    return g.add(between, down)
-  },
-
-  gguf: {
-    name: 'llama',
-    tensors: (c) =>
-      decoderGguf(c, [
-        ['attn_norm', 'input_layernorm'],
-        ['ffn_norm', 'post_attention_layernorm'],
-        ['attn_q', 'self_attn.q_proj', c.heads],
-        ['attn_k', 'self_attn.k_proj', c.kvHeads],
-        ['attn_v', 'self_attn.v_proj'],
-        ['attn_output', 'self_attn.o_proj'],
-        ['ffn_gate', 'mlp.gate_proj'],
-        ['ffn_up', 'mlp.up_proj'],
-        ['ffn_down', 'mlp.down_proj'],
-      ]),
-  },
+  block: (n, c, block, x) => decoderBlock(n, c, block, x, { biased: c.attentionBias, mlpBiased: c.mlpBias }),
+  // Mistral models come under this name too.
+  gguf: { name: 'llama', tensors: (c) => decoderGguf(c, { permuted: true }) },
 }

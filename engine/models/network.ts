@@ -15,7 +15,7 @@ export interface AttentionCall {
   /** Whether q and k are rotated by position (with the architecture's `rope` table). */
   readonly rotary: boolean
   /** Sliding window: query i sees key j iff 0 ≤ i − j < window. */
-  readonly window?: number
+  readonly window?: number | undefined
 }
 
 export interface Network {

@@ -1,9 +1,10 @@
+import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { openHfFolder } from '../../../engine/formats/hf-folder'
 import { sizeOf } from '../../../engine/graph/types'
-import { canonicalName, describeModel } from '../../../engine/models/index'
-import { REFERENCE, readJson } from '../support/fixtures'
+import { canonicalName, describeModel, MODEL_TYPES } from '../../../engine/models/index'
+import { REFERENCE, REFERENCE_MODELS, readJson } from '../support/fixtures'
 
 const smollm = {
   model_type: 'llama',
@@ -18,9 +19,18 @@ const smollm = {
   rms_norm_eps: 1e-5,
   max_position_embeddings: 8192,
 } // prettier-ignore
+const qwen3 = { ...smollm, model_type: 'qwen3', head_dim: 64 }
 const gpt2 = { model_type: 'gpt2', vocab_size: 50257, n_embd: 768, n_layer: 12, n_head: 12, n_positions: 1024 }
 
-test.each(['llama', 'gpt2'])('the parameters of %s are those of its checkpoint: names and shapes', (name) => {
+test('an architecture is one file, named like the model_type it reads', () => {
+  const folder = path.resolve(import.meta.dirname, '../../../engine/models')
+  const shared = ['architecture', 'config', 'decoder', 'index', 'network']
+  const files = fs.readdirSync(folder).map((name) => path.basename(name, '.ts'))
+  expect(files.filter((name) => !shared.includes(name)).sort()).toEqual([...MODEL_TYPES].sort())
+  expect(REFERENCE_MODELS).toEqual([...MODEL_TYPES].sort())
+})
+
+test.each(REFERENCE_MODELS)('the parameters of %s are those of its checkpoint: names and shapes', (name) => {
   const folder = path.join(REFERENCE, 'models', name)
   const source = openHfFolder(folder)
   const model = describeModel(readJson(path.join(folder, 'config.json')))
@@ -72,6 +82,24 @@ test('both spellings of rotary settings give the same model', () => {
   })
 })
 
+test('silence in config.json means what transformers assumes', () => {
+  const { head_dim: _, num_key_value_heads: __, ...silent } = { ...qwen3, num_attention_heads: 32 }
+  expect(describeModel(silent).config).toMatchObject({ headDim: 128, kvHeads: 32, windows: Array(30).fill(undefined) })
+  const mistral = { ...smollm, model_type: 'mistral', num_attention_heads: 8, num_key_value_heads: 4 }
+  expect(describeModel(mistral).config).toMatchObject({ window: 4096, headDim: 72 })
+  expect(describeModel({ ...mistral, sliding_window: null }).config).toMatchObject({ window: undefined })
+  // Qwen's window needs two settings, and only its upper layers have one.
+  const windows = (settings: object) =>
+    (describeModel({ ...qwen3, num_hidden_layers: 3, sliding_window: 16, ...settings }).config as { windows?: unknown }).windows
+  expect(windows({})).toEqual([undefined, undefined, undefined])
+  expect(windows({ use_sliding_window: true, max_window_layers: 1 })).toEqual([undefined, 16, 16])
+  expect(windows({ use_sliding_window: true, layer_types: ['sliding_attention', 'full_attention', 'full_attention'] })).toEqual([
+    16,
+    undefined,
+    undefined,
+  ])
+})
+
 describe('what is not built is refused by name', () => {
   test.each([
     [{ ...smollm, model_type: 'mamba' }, /architecture "mamba".*llama/],
@@ -81,6 +109,12 @@ describe('what is not built is refused by name', () => {
     [{ ...smollm, rope_scaling: { rope_type: 'llama3', factor: 4 } }, /rope_scaling\.low_freq_factor/],
     [{ ...smollm, num_key_value_heads: 4 }, /num_key_value_heads/],
     [{ ...smollm, quantization_config: { bits: 4 } }, /quantization_config/],
+    [{ ...qwen3, num_experts: 8 }, /num_experts.*dense/],
+    [{ ...smollm, model_type: 'mixtral', num_local_experts: 8 }, /num_local_experts/],
+    [{ model_type: 'gemma3', vision_config: { hidden_size: 8 } }, /vision_config.*text alone/],
+    [{ ...qwen3, layer_types: ['full_attention'] }, /layer_types.*each of 30 layers/],
+    [{ ...qwen3, num_hidden_layers: 1, layer_types: ['chunked_attention'] }, /layer_types.*chunked_attention/],
+    [{ ...qwen3, sliding_window: 0 }, /sliding_window/],
     [{ ...smollm, hidden_size: undefined }, /hidden_size/],
     [{ ...gpt2, activation_function: 'relu' }, /activation_function/],
     [{ ...gpt2, scale_attn_by_inverse_layer_idx: true }, /scale_attn_by_inverse_layer_idx/],

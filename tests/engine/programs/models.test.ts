@@ -8,13 +8,14 @@ import {
   openModel,
   openTensors,
   REFERENCE,
+  REFERENCE_MODELS,
   readInts,
   readJson,
   relativeDifference,
   shapeOf,
 } from '../support/fixtures'
 
-describe.each(BACKEND_NAMES.flatMap((backend) => ['llama', 'gpt2'].map((name) => ({ backend, name }))))(
+describe.each(BACKEND_NAMES.flatMap((backend) => REFERENCE_MODELS.map((name) => ({ backend, name }))))(
   '$name on $backend',
   ({ backend, name }) => {
     const folder = path.join(REFERENCE, 'models', name)

@@ -7,6 +7,9 @@ import { canonicalName, describeModel, type Model } from '../../../engine/models
 /** Small cases that live in the repository. */
 export const REFERENCE = path.resolve(import.meta.dirname, '../../reference')
 
+/** One folder for each architecture. */
+export const REFERENCE_MODELS: readonly string[] = fs.readdirSync(path.join(REFERENCE, 'models')).sort()
+
 export type StoredModel = { model: Model; read(name: string): Float32Array }
 
 export function openModel(folder: string): StoredModel {

@@ -6,11 +6,12 @@ import { refuseForeign } from './config'
 import { gpt2 } from './gpt2'
 import { llama } from './llama'
 import { mistral } from './mistral'
+import { phi3 } from './phi3'
 import { qwen2 } from './qwen2'
 import { qwen3 } from './qwen3'
 
 // Each architecture takes its own configuration; the registry gives it back only what its own schema made.
-const ARCHITECTURES = [llama, gpt2, qwen2, qwen3, mistral] as unknown as readonly Architecture[]
+const ARCHITECTURES = [llama, gpt2, qwen2, qwen3, mistral, phi3] as unknown as readonly Architecture[]
 
 export const MODEL_TYPES: readonly string[] = ARCHITECTURES.map(({ modelType }) => modelType)
 

@@ -62,8 +62,8 @@ export interface Architecture<C extends CommonConfig = CommonConfig> {
   parameters(config: C): readonly ParameterSpec[]
   /** Name as our list has it for a name found in a checkpoint; null for entries that are no parameters (masks, inverse frequencies). */
   canonicalName?(stored: string): string | null
-  /** cos/sin by position, or null without rotary embedding. */
-  rope(config: C, positions: number): RopeTable | null
+  /** cos/sin by position, or null without rotary embedding. `kind` as attention asks for it (AttentionCall.ropeKind). */
+  rope(config: C, positions: number, kind?: string): RopeTable | null
   /** Token (and learned position) embedding: [rows, hidden]. */
   embed(network: Network, config: C): Tensor
   /** One transformer block: [rows, hidden] → [rows, hidden], or fewer rows where the network narrows (see Network.narrow). */
@@ -72,6 +72,8 @@ export interface Architecture<C extends CommonConfig = CommonConfig> {
   norm(network: Network, config: C, x: Tensor): Tensor
   /** Parameter whose rows are the head's output vectors, [vocab, hidden]; the embedding when tied. */
   head(config: C): string
+  /** What becomes of the head's products, float32 [n, vocab], where they are not the logits already. */
+  logits?(network: Network, config: C, products: Tensor): Tensor
   /** Names of a GGUF file (`general.architecture` equal to `ggufName`). */
   readonly gguf?: { readonly name: string; tensors(config: C): ReadonlyMap<string, GgufTensor> }
 }

@@ -38,7 +38,8 @@ const FOREIGN: readonly (readonly [readonly string[], string])[] = [
   [['use_bidirectional_attention', 'is_encoder_decoder'], 'a causal decoder'],
 ]
 
-const ropeSettings = z.looseObject({
+/** One set of rotary settings. */
+export const ropeSettings = z.looseObject({
   rope_type: optional(z.string()),
   /** Older files say `type`. */
   type: optional(z.string()),
@@ -56,8 +57,13 @@ export const ropeFields = {
   rope_parameters: optional(ropeSettings),
 }
 
+export interface RopeSettings {
+  readonly theta: number
+  readonly scaling: RopeScaling
+}
+
 /** theta and scaling out of either spelling. */
-export function readRope(config: z.output<z.ZodObject<typeof ropeFields>>, defaultTheta = 10000): { theta: number; scaling: RopeScaling } {
+export function readRope(config: Partial<z.output<z.ZodObject<typeof ropeFields>>>, defaultTheta = 10000): RopeSettings {
   const settings: Partial<z.output<typeof ropeSettings>> = config.rope_parameters ?? config.rope_scaling ?? {}
   const field = config.rope_parameters ? 'rope_parameters' : 'rope_scaling'
   const theta = config.rope_parameters?.rope_theta ?? config.rope_theta ?? defaultTheta

@@ -5,15 +5,15 @@
 import * as z from 'zod'
 import { swiglu } from '../graph/layers/activation'
 import { rmsNorm } from '../graph/layers/norm'
-import { type RopeScaling, ropeFrequencies, ropeTable } from '../graph/layers/rope'
+import { ropeFrequencies, ropeTable } from '../graph/layers/rope'
 import type { Tensor } from '../graph/types'
 import type { Architecture, CommonConfig, GgufTensor, ParameterSpec } from './architecture'
-import { count, optional, readRope, ropeFields, unsupported } from './config'
+import { count, optional, type RopeSettings, readRope, ropeFields, unsupported } from './config'
 import type { Network } from './network'
 
 export interface DecoderConfig extends CommonConfig {
   readonly normEpsilon: number
-  readonly rope: { readonly theta: number; readonly scaling: RopeScaling }
+  readonly rope: RopeSettings
 }
 
 /** Fields of config.json that all of them read; spread into an architecture's schema. */
@@ -73,18 +73,24 @@ export function mustBe(field: string, got: string | undefined, allowed: readonly
 /** `layer_types` of config.json: which blocks see a window only. */
 export const layerTypes = optional(z.array(z.string()))
 const SLIDING: Readonly<Record<string, boolean>> = { sliding_attention: true, full_attention: false }
-/** For each block whether its attention slides; `slides` decides where config.json has no list. */
-export function readLayerTypes(types: readonly string[] | undefined, blocks: number, slides: (block: number) => boolean): boolean[] {
+/** For each block its window, or undefined where it sees everything; `slides` decides where config.json has no list. */
+export function readWindows(
+  types: readonly string[] | undefined,
+  blocks: number,
+  window: number | undefined,
+  slides: (block: number) => boolean,
+): (number | undefined)[] {
   if (types && types.length !== blocks) unsupported('layer_types', types, `one entry for each of ${blocks} layers`)
   return Array.from({ length: blocks }, (_, block) => {
     const type = types?.[block]
-    return type === undefined ? slides(block) : (SLIDING[type] ?? unsupported('layer_types', type, Object.keys(SLIDING).join(' or ')))
+    const own = type === undefined ? slides(block) : (SLIDING[type] ?? unsupported('layer_types', type, Object.keys(SLIDING).join(' or ')))
+    return own ? window : undefined
   })
 }
 
 export const EMBEDDING = 'model.embed_tokens.weight'
 export const HEAD = 'lm_head.weight'
-const FINAL_NORM = 'model.norm.weight'
+export const FINAL_NORM = 'model.norm.weight'
 /** What the names of a block's weights begin with. */
 export const at = (block: number): string => `model.layers.${block}.`
 

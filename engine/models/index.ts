@@ -3,6 +3,8 @@ import * as z from 'zod'
 import { EngineError } from '../errors'
 import type { Architecture, CommonConfig, Model } from './architecture'
 import { refuseForeign } from './config'
+import { gemma2 } from './gemma2'
+import { gemma3_text } from './gemma3_text'
 import { gpt2 } from './gpt2'
 import { llama } from './llama'
 import { mistral } from './mistral'
@@ -11,7 +13,7 @@ import { qwen2 } from './qwen2'
 import { qwen3 } from './qwen3'
 
 // Each architecture takes its own configuration; the registry gives it back only what its own schema made.
-const ARCHITECTURES = [llama, gpt2, qwen2, qwen3, mistral, phi3] as unknown as readonly Architecture[]
+const ARCHITECTURES = [llama, gpt2, qwen2, qwen3, mistral, gemma2, gemma3_text, phi3] as unknown as readonly Architecture[]
 
 export const MODEL_TYPES: readonly string[] = ARCHITECTURES.map(({ modelType }) => modelType)
 

@@ -14,6 +14,10 @@ export interface AttentionCall {
   readonly scale: number
   /** Whether q and k are rotated by position (with the architecture's `rope` table). */
   readonly rotary: boolean
+  /** Which of the architecture's rotary tables, where it has more than one. */
+  readonly ropeKind?: string | undefined
+  /** Scores are squeezed into ±softcap before the mask: softcap · tanh(score / softcap). */
+  readonly softcap?: number | undefined
   /** Sliding window: query i sees key j iff 0 ≤ i − j < window. */
   readonly window?: number | undefined
 }

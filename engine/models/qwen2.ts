@@ -15,7 +15,7 @@ import {
   mustBe,
   PRE_NORMS,
   readDecoder,
-  readLayerTypes,
+  readWindows,
 } from './decoder'
 
 export interface Qwen2Config extends DecoderConfig {
@@ -33,7 +33,7 @@ export const slidingFields = {
 export function readSliding(c: z.output<z.ZodObject<typeof slidingFields>>, blocks: number): (number | undefined)[] {
   const window = c.use_sliding_window ? c.sliding_window : undefined
   const lowest = c.max_window_layers ?? 28
-  return readLayerTypes(c.layer_types, blocks, (block) => block >= lowest).map((slides) => (slides ? window : undefined))
+  return readWindows(c.layer_types, blocks, window, (block) => block >= lowest)
 }
 
 const schema = z

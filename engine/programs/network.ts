@@ -4,6 +4,7 @@ import type { Builder } from '../graph/builder'
 import { attend, cacheMask, causalMask, groupQueries, segmentMask, splitHeads } from '../graph/layers/attention'
 import { rotate } from '../graph/layers/rope'
 import { sizeOf, type Tensor } from '../graph/types'
+import type { RopeTable } from '../models/architecture'
 import type { AttentionCall, Network } from '../models/network'
 import type { BatchSpec } from './spec'
 import { declareWeight, type WeightPlan } from './weights'
@@ -69,18 +70,20 @@ export function headLogits(g: Builder, plan: WeightPlan, network: Network, x: Te
   const weight = plan.of.get(architecture.head(config))
   if (!weight) throw new EngineError('bad_argument', 'the architecture has no head', { where: architecture.head(config) })
   const normal = architecture.norm(network, config, x)
-  return g.cast(g.matmul(g.cast(normal, compute), g.cast(g.read(declareWeight(g, weight)), compute), { transposeB: true }), 'f32')
+  const products = g.cast(g.matmul(g.cast(normal, compute), g.cast(g.read(declareWeight(g, weight)), compute), { transposeB: true }), 'f32')
+  return architecture.logits?.(network, config, products) ?? products
 }
 
 /** cos and sin for q (which carry its scale) and for k, each [batch or 1, length, 1, headDim / 2]. */
-type Angles = (scale: number) => { cos: Tensor; sin: Tensor }
+type Angles = (scale: number, kind?: string) => { cos: Tensor; sin: Tensor } | null
 
 /** q and k turned by position, q scaled, all in the dtype that products run in. */
-function prepare(g: Builder, plan: WeightPlan, call: AttentionCall, batch: number, length: number, angles: Angles | null) {
+function prepare(g: Builder, plan: WeightPlan, call: AttentionCall, batch: number, length: number, angles: Angles) {
   const compute = plan.precision === 'bf16' ? 'bf16' : 'f32'
   const turn = (x: Tensor, heads: number, scale: number) => {
-    if (!call.rotary || !angles) return scale === 1 ? x : g.mul(x, g.fill(scale, 'f32'))
-    const { cos, sin } = angles(scale)
+    const turned = call.rotary ? angles(scale, call.ropeKind) : null
+    if (!turned) return scale === 1 ? x : g.mul(x, g.fill(scale, 'f32'))
+    const { cos, sin } = turned
     return g.reshape(rotate(g, g.reshape(x, [batch, length, heads, call.headDim]), cos, sin), x.shape)
   }
   return {
@@ -90,17 +93,20 @@ function prepare(g: Builder, plan: WeightPlan, call: AttentionCall, batch: numbe
   }
 }
 
-/** For positions i32 [batch, length] or [1, length] below `count`; null without rotary embedding. */
-function anglesAt(g: Builder, plan: WeightPlan, positions: Tensor, count: number): Angles | null {
+/** For positions i32 [batch, length] or [1, length] below `count`; gives null without rotary embedding. */
+function anglesAt(g: Builder, plan: WeightPlan, positions: Tensor, count: number): Angles {
   const { architecture, config } = plan.model
-  const table = architecture.rope(config, count)
-  if (!table) return null
+  const tables = new Map<string | undefined, RopeTable | null>()
   const width = config.headDim / 2
   const [batch, length] = positions.shape as [number, number]
-  const made = new Map<number, ReturnType<Angles>>()
-  return (scale) => {
-    const known = made.get(scale)
+  const made = new Map<string, ReturnType<Angles>>()
+  return (scale, kind) => {
+    const key = `${scale} ${kind}`
+    const known = made.get(key)
     if (known) return known
+    const table = tables.get(kind) ?? architecture.rope(config, count, kind)
+    tables.set(kind, table)
+    if (!table) return null
     const at = (values: Float32Array) => {
       const scaled = g.constant(
         values.map((value) => value * scale),
@@ -110,7 +116,7 @@ function anglesAt(g: Builder, plan: WeightPlan, positions: Tensor, count: number
       return g.reshape(g.gather(scaled, positions), [batch, length, 1, width])
     }
     const angles = { cos: at(table.cos), sin: at(table.sin) }
-    made.set(scale, angles)
+    made.set(key, angles)
     return angles
   }
 }

@@ -6,6 +6,8 @@ export interface Heads {
   readonly heads: number
   readonly kvHeads: number
   readonly headDim: number
+  /** Scores are squeezed into ±softcap: softcap · tanh(score / softcap). */
+  readonly softcap?: number | undefined
 }
 
 /** Added room below every real score; scores stay within a few hundred of zero, so a hidden one becomes exactly 0 after the softmax. */
@@ -70,8 +72,8 @@ export function splitHeads(
 }
 
 /**
- * softmax(q·kᵀ − mask)·v. q [batch, kvHeads, group·queries, d] (already scaled), k and v [batch, kvHeads, keys, d], all of one dtype;
- * mask broadcasts to [batch, kvHeads, group, queries, keys], float32. Returns [batch · queries, heads · d] in the dtype of q.
+ * softmax(cap(q·kᵀ) − mask)·v, where cap does nothing, or is softcap · tanh(· / softcap). q [batch, kvHeads, group·queries, d] (already
+ * scaled), k and v [batch, kvHeads, keys, d], all of one dtype; mask broadcasts to [batch, kvHeads, group, queries, keys], float32. Returns [batch · queries, heads · d] in the dtype of q.
  *
  * The softmax is float32; what is kept of it for the backward pass is the copy in the dtype of q that the second product uses.
  * The mask is subtracted: TensorFlow fuses BatchMatMul · scale + Add into a oneDNN product whose only implementation is the reference loop.
@@ -83,7 +85,7 @@ export function attend(
   v: Tensor,
   mask: Tensor,
   queries: number,
-  { heads, kvHeads, headDim }: Heads,
+  { heads, kvHeads, headDim, softcap }: Heads,
 ): Tensor {
   const batch = q.shape[0] as number
   const keys = k.shape[2] as number
@@ -91,10 +93,16 @@ export function attend(
   const apart = [batch, kvHeads, group, queries, keys]
   const together = [batch, kvHeads, group * queries, keys]
   let weights: Tensor
+  /** tanh(score / softcap), which the backward pass needs. */
+  let squeezed: Tensor | null = null
   return g.composite(
     [q, k, v],
     () => {
-      const scores = g.reshape(g.cast(g.batchMatmul(q, k, { transposeB: true }), 'f32'), apart)
+      let scores = g.reshape(g.cast(g.batchMatmul(q, k, { transposeB: true }), 'f32'), apart)
+      if (softcap) {
+        squeezed = g.tanh(g.mul(scores, g.fill(1 / softcap, 'f32')))
+        scores = g.mul(squeezed, g.fill(softcap, 'f32'))
+      }
       weights = g.reshape(g.cast(g.softmax(g.sub(scores, mask)), q.dtype), together)
       const mixed = g.reshape(g.batchMatmul(weights, v), [batch, kvHeads, group, queries, headDim])
       return g.reshape(g.transpose(mixed, [0, 3, 1, 2, 4]), [batch * queries, heads * headDim])
@@ -106,7 +114,11 @@ export function attend(
       const dScores = () => {
         const p = g.cast(g.after(weights, dy), 'f32')
         const dWeights = g.mul(g.cast(g.batchMatmul(dMixed, v, { transposeB: true }), 'f32'), p)
-        return g.cast(g.sub(dWeights, g.mul(p, g.sum(dWeights, [3], true))), q.dtype)
+        const dCapped = g.sub(dWeights, g.mul(p, g.sum(dWeights, [3], true)))
+        if (!squeezed) return g.cast(dCapped, q.dtype)
+        // d cap = 1 − tanh².
+        const slope = g.sub(g.fill(1, 'f32'), g.square(g.reshape(squeezed, together)))
+        return g.cast(g.mul(dCapped, slope), q.dtype)
       }
       const dS = needs[0] || needs[1] ? dScores() : null
       return [

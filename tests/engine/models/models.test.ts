@@ -100,6 +100,36 @@ test('silence in config.json means what transformers assumes', () => {
   ])
 })
 
+test('both spellings of Gemma 3 give the same model', () => {
+  const gemma = { ...smollm, model_type: 'gemma3_text', num_hidden_layers: 4, sliding_window: 8, head_dim: 64, query_pre_attn_scalar: 64 }
+  const hub = describeModel({
+    ...gemma,
+    rope_theta: 1e6,
+    rope_local_base_freq: 1e4,
+    rope_scaling: { rope_type: 'linear', factor: 8 },
+    sliding_window_pattern: 2,
+  })
+  const five = describeModel({
+    ...gemma,
+    layer_types: ['sliding_attention', 'full_attention', 'sliding_attention', 'full_attention'],
+    rope_parameters: {
+      full_attention: { rope_type: 'linear', factor: 8, rope_theta: 1e6 },
+      sliding_attention: { rope_type: 'default', rope_theta: 1e4 },
+    },
+  })
+  expect(five.config).toEqual(hub.config)
+  expect(five.config).toMatchObject({
+    windows: [8, undefined, 8, undefined],
+    rope: { theta: 1e6, scaling: { type: 'linear', factor: 8 } },
+    localRope: { theta: 1e4, scaling: { type: 'default' } },
+    finalSoftcap: undefined,
+  })
+  // Gemma 2 caps unless the file says null.
+  const gemma2 = { ...gemma, model_type: 'gemma2' }
+  expect(describeModel(gemma2).config).toMatchObject({ attentionSoftcap: 50, finalSoftcap: 30, windows: [8, undefined, 8, undefined] })
+  expect(describeModel({ ...gemma2, attn_logit_softcapping: null }).config).toMatchObject({ attentionSoftcap: undefined, finalSoftcap: 30 })
+})
+
 describe('what is not built is refused by name', () => {
   test.each([
     [{ ...smollm, model_type: 'mamba' }, /architecture "mamba".*llama/],
@@ -115,6 +145,8 @@ describe('what is not built is refused by name', () => {
     [{ ...qwen3, layer_types: ['full_attention'] }, /layer_types.*each of 30 layers/],
     [{ ...qwen3, num_hidden_layers: 1, layer_types: ['chunked_attention'] }, /layer_types.*chunked_attention/],
     [{ ...qwen3, sliding_window: 0 }, /sliding_window/],
+    [{ ...smollm, model_type: 'gemma2', hidden_activation: 'gelu' }, /hidden_activation.*gelu_pytorch_tanh/],
+    [{ ...smollm, model_type: 'gemma3_text', use_bidirectional_attention: true }, /use_bidirectional_attention.*causal/],
     [{ ...smollm, model_type: 'phi3', partial_rotary_factor: 0.75 }, /partial_rotary_factor/],
     [{ ...smollm, model_type: 'phi3', rope_parameters: { partial_rotary_factor: 0.5 } }, /partial_rotary_factor/],
     [{ ...smollm, model_type: 'phi3', rope_scaling: { type: 'longrope', short_factor: [1] } }, /rope_type.*longrope/],

@@ -78,8 +78,24 @@ export interface Architecture<C extends CommonConfig = CommonConfig> {
   readonly gguf?: { readonly name: string; tensors(config: C): ReadonlyMap<string, GgufTensor> }
 }
 
+/**
+ * A low-rank change beside a matrix W, by parameter names: y = x·Wᵀ + scale·(x·Aᵀ)·Bᵀ. With magnitudes m (DoRA) the whole, before the bias,
+ * is multiplied by m / ‖W + scale·B·A‖ of each output, where the length counts as a constant in the backward pass.
+ */
+export interface LowRank {
+  /** [rank, inputs] */
+  readonly a: string
+  /** [outputs, rank] */
+  readonly b: string
+  /** [outputs] */
+  readonly magnitude?: string
+  readonly scale: number
+}
+
 /** An architecture with its parsed configuration: all that programs need. Holds no weights. */
 export interface Model {
+  /** Low-rank changes by the name of the weight beside which they stand. Their matrices are listed among the parameters. */
+  readonly adapters?: ReadonlyMap<string, LowRank>
   readonly modelType: string
   readonly config: CommonConfig
   readonly parameters: readonly ParameterSpec[]

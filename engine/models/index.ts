@@ -45,4 +45,4 @@ export function describeModel(configJson: unknown): Model {
 /** Name of a stored tensor as the model lists it; null for entries that are no parameters. */
 export const canonicalName = (model: Model, stored: string): string | null => (model.architecture.canonicalName ?? ((name) => name))(stored)
 
-export type { Architecture, CommonConfig, Model, ParameterSpec, Part } from './architecture'
+export type { Architecture, CommonConfig, LowRank, Model, ParameterSpec, Part } from './architecture'

@@ -16,7 +16,7 @@ export function evaluate(plan: WeightPlan, spec: EvaluateSpec): Program {
 export function logits(plan: WeightPlan, spec: LogitsSpec): Program {
   const g = new Builder()
   const { network, x } = forward(g, plan, spec, spec.labels === undefined ? {} : { chosen: rowsFeed(g, spec.labels) })
-  const values = headLogits(g, plan, network, x)
+  const values = headLogits(plan, network, x)
   return g.finish(spec.name ?? programName('logits', spec), { logits: values })
 }
 

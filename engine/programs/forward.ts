@@ -42,7 +42,7 @@ export const rowsFeed = (g: Builder, labels: number): Tensor => g.feed('rows', [
 /** loss = Σ weight · cross-entropy (nats); logProbs[i] = weight[i] · ln p(target[i]). Norm, head and loss see only positions that count. */
 export function labelLoss(g: Builder, plan: WeightPlan, spec: BatchSpec & LabelSpec): { loss: Tensor; logProbs: Tensor } {
   const { network, x } = forward(g, plan, spec, { chosen: rowsFeed(g, spec.labels) })
-  const entropy = g.crossEntropy(headLogits(g, plan, network, x), g.feed('targets', [spec.labels], 'i32'))
+  const entropy = g.crossEntropy(headLogits(plan, network, x), g.feed('targets', [spec.labels], 'i32'))
   const weighted = g.mul(entropy, g.feed('weights', [spec.labels], 'f32'))
   return { loss: g.sum(weighted, [0]), logProbs: g.withoutGradient(() => g.neg(weighted)) }
 }

@@ -33,6 +33,6 @@ function predict(g: Builder, plan: WeightPlan, network: Network, name: string): 
   const { architecture, config } = plan.model
   let x = architecture.embed(network, config)
   for (let block = 0; block < config.blocks; block++) x = architecture.block(network, config, block, x)
-  const logits = headLogits(g, plan, network, x)
+  const logits = headLogits(plan, network, x)
   return g.finish(name, { next: g.argMax(logits), logits })
 }

@@ -6,6 +6,7 @@ import { rotate } from '../graph/layers/rope'
 import { sizeOf, type Tensor } from '../graph/types'
 import type { RopeTable } from '../models/architecture'
 import type { AttentionCall, Network } from '../models/network'
+import { addLowRank } from './adapters'
 import type { BatchSpec } from './spec'
 import { declareWeight, type WeightPlan } from './weights'
 
@@ -31,6 +32,17 @@ export function makeNetwork({ g, plan, ids, positions, attention, chosen }: Netw
   const product = (x: Tensor, name: string, outputAxis: 0 | 1) =>
     g.matmul(g.cast(x, compute), g.cast(value(name), compute), { transposeB: outputAxis === 0 })
 
+  /** One parameter in float32, cut out of the variable that it may share with others. */
+  const matrix = (name: string): { value: Tensor; outputAxis: 0 | 1 } => {
+    const { parameters } = stored(name)
+    const own = parameters.find(({ spec }) => spec.name === name) ?? parameters[0]
+    const { shape = [], outputAxis = 0 } = own?.spec ?? {}
+    const whole = g.cast(value(name), 'f32')
+    if (parameters.length === 1) return { value: whole, outputAxis }
+    const [, width = 1] = shape
+    return { value: g.slice(whole, [(own?.offset ?? 0) / width, 0], shape), outputAxis }
+  }
+
   const linear = (x: Tensor, names: readonly string[], biases?: readonly (string | null)[]): readonly Tensor[] => {
     const [first] = names as readonly [string]
     const weight = stored(first)
@@ -43,7 +55,11 @@ export function makeNetwork({ g, plan, ids, positions, attention, chosen }: Netw
           weight.parameters.map(({ spec }) => spec.shape[0] as number),
         )
       : names.map((name) => product(x, name, stored(name).parameters[0]?.spec.outputAxis ?? 0))
-    return outputs.map((output, i) => {
+    const { adapters } = plan.model
+    const changed = adapters
+      ? addLowRank({ g, adapters, x, names, outputs: outputs.map((output) => g.cast(output, 'f32')), linear, matrix })
+      : outputs
+    return changed.map((output, i) => {
       const bias = biases?.[i]
       return bias ? g.add(g.cast(output, 'f32'), value(bias)) : g.cast(output, 'f32')
     })
@@ -64,13 +80,9 @@ export function makeNetwork({ g, plan, ids, positions, attention, chosen }: Netw
 }
 
 /** Last op of every program that predicts: the head over chosen rows, float32 [n, vocab]. */
-export function headLogits(g: Builder, plan: WeightPlan, network: Network, x: Tensor): Tensor {
+export function headLogits(plan: WeightPlan, network: Network, x: Tensor): Tensor {
   const { architecture, config } = plan.model
-  const compute = plan.precision === 'bf16' ? 'bf16' : 'f32'
-  const weight = plan.of.get(architecture.head(config))
-  if (!weight) throw new EngineError('bad_argument', 'the architecture has no head', { where: architecture.head(config) })
-  const normal = architecture.norm(network, config, x)
-  const products = g.cast(g.matmul(g.cast(normal, compute), g.cast(g.read(declareWeight(g, weight)), compute), { transposeB: true }), 'f32')
+  const [products] = network.linear(architecture.norm(network, config, x), [architecture.head(config)])
   return architecture.logits?.(network, config, products) ?? products
 }
 

@@ -2,7 +2,7 @@
 /** Connecting without a pointer (UX-25): `C` on a node lists its ports with all that fits each, and new nodes that would. */
 import { Command } from 'cmdk'
 import { Dialog } from 'radix-ui'
-import { useMemo } from 'react'
+import { useMemo, useState } from 'react'
 import { defOf, titleOf } from '../../nodes/_kit/wires'
 import { Icon } from '../ui/icon'
 import { PortMark } from '../ui/port-mark'
@@ -10,7 +10,7 @@ import { useActions } from './actions-context'
 import { fittingEnds, STRIDE } from './build'
 import { useEditor, useStores, useView } from './context'
 import { placeOf, portsOf, type Side } from './graph-queries'
-import { wordRank } from './search'
+import { byWords } from './search'
 
 type Choice = {
   key: string
@@ -103,19 +103,28 @@ function Body({ node }: { node: string }) {
       )
     }
   }
-  const groups = [...new Set(choices.filter((c) => c.to === 'port').map((c) => `${c.side} ${c.port}`))]
+  const [query, setQuery] = useState('')
+  // What is free comes before what would push a wire out, and outputs before inputs: C sends on what the node makes.
+  const shown = useMemo(
+    () =>
+      byWords(choices, query, ({ to, title: name, portTitle, kind, ...rest }) =>
+        [to === 'new' ? `Add ${name}` : name, portTitle, kind, 'other' in rest ? rest.other : ''].join(' '),
+      ).toSorted((a, b) => Number(a.taken) - Number(b.taken)),
+    [choices, query],
+  )
+  const groups = [...new Set(shown.filter((c) => c.to === 'port').map((c) => `${c.side} ${c.port}`))]
   return (
     <>
       <Dialog.Title className="cmd-title">Connect {title}</Dialog.Title>
-      <Command label={`Connect ${title}`} filter={wordRank} loop>
+      <Command label={`Connect ${title}`} shouldFilter={false} loop>
         <div className="input cmd-input">
           <Icon name="search" />
-          <Command.Input placeholder="Find what to connect to" />
+          <Command.Input value={query} onValueChange={setQuery} placeholder="Find what to connect to" />
         </div>
         <Command.List className="cmd-list">
           <Command.Empty className="pal-none">Nothing fits.</Command.Empty>
           {groups.map((group) => {
-            const inside = choices.filter((c) => c.to === 'port' && `${c.side} ${c.port}` === group)
+            const inside = shown.filter((c) => c.to === 'port' && `${c.side} ${c.port}` === group)
             const [first] = inside
             return (
               <Command.Group key={group} heading={first?.side === 'out' ? `Send ${first.portTitle} to` : `Take ${first?.portTitle} from`}>
@@ -125,13 +134,15 @@ function Body({ node }: { node: string }) {
               </Command.Group>
             )
           })}
-          <Command.Group heading="A new node">
-            {choices
-              .filter((c) => c.to === 'new')
-              .map((choice) => (
-                <Row key={choice.key} choice={choice} onSelect={() => choose(choice)} />
-              ))}
-          </Command.Group>
+          {shown.some((c) => c.to === 'new') ? (
+            <Command.Group heading="A new node">
+              {shown
+                .filter((c) => c.to === 'new')
+                .map((choice) => (
+                  <Row key={choice.key} choice={choice} onSelect={() => choose(choice)} />
+                ))}
+            </Command.Group>
+          ) : null}
         </Command.List>
       </Command>
     </>
@@ -140,12 +151,7 @@ function Body({ node }: { node: string }) {
 
 function Row({ choice, onSelect }: { choice: Choice; onSelect: () => void }) {
   return (
-    <Command.Item
-      value={`${choice.key} ${choice.title}`}
-      keywords={[choice.to === 'new' ? `Add ${choice.title}` : choice.title, choice.portTitle, choice.kind]}
-      className="it"
-      onSelect={onSelect}
-    >
+    <Command.Item value={choice.key} className="it" onSelect={onSelect}>
       <PortMark kind={choice.kind} size={10} />
       <span className="grow">
         {choice.to === 'new' ? `Add ${choice.title}` : choice.title}

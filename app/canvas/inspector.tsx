@@ -1,6 +1,6 @@
 'use client'
 /** The right panel (UX-12): settings, data, run and notes of the selected node; of the pipeline when none is selected; actions for several. */
-import { useEffect, useMemo, useState } from 'react'
+import { useCallback, useEffect, useMemo, useState } from 'react'
 import { useShallow } from 'zustand/react/shallow'
 import { defOf, own, titleOf } from '../../nodes/_kit/wires'
 import { type FormContext, FormProvider } from '../forms/form-context'
@@ -161,7 +161,8 @@ function NodeSettings({ id }: { id: string }) {
   const disabled = useEditor((s) => s.document.nodes[id]?.disabled === true)
   const inferred = useDerived((s) => s.nodes[id])
   const problems = useDerived(useShallow((s) => s.problems.filter((problem) => problem.node === id)))
-  const goTo = useView((s) => (s.goTo?.node === id && s.goTo.param !== undefined ? s.goTo : null))
+  const goTo = useView((s) => (s.goTo?.node === id ? s.goTo.param : undefined))
+  const arrived = useCallback(() => view.getState().set({ goTo: null }), [view])
   const form = useMemo<FormContext | null>(
     () =>
       !params
@@ -203,7 +204,7 @@ function NodeSettings({ id }: { id: string }) {
             </span>
           </p>
         ))}
-        <ParamForm fields={fieldsOf(def.params)} goTo={goTo?.param !== undefined ? { param: goTo.param, at: goTo.at } : undefined} />
+        <ParamForm fields={fieldsOf(def.params)} goTo={goTo} onArrived={arrived} />
       </div>
     </FormProvider>
   )

@@ -84,7 +84,7 @@ function Body({ title, fields }: { title: string; fields: readonly Field[] }) {
             <Figure label="Gradients and optimizer" value={bytes(costs.optimizer)} note={`all blocks: ${bytes(costs.optimizerAll)}`} />
             <Figure label="Work per token" value={costs.work === null ? '–' : percent(costs.work)} note="of training all blocks" />
           </dl>
-          <section className="card large-grid" aria-label="Which layers may change">
+          <section className="card large-grid" aria-label="The layers in large">
             <div className="row">
               <h3 className="h-sec">Which layers may change</h3>
               <span className="legend">

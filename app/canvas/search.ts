@@ -33,7 +33,16 @@ export function matches(def: Pick<AnyNode, 'title' | 'summary' | 'tags' | 'type'
   return total / wanted.length
 }
 
-/** For lists of commands and ports: every word of the query must be somewhere; earlier is better. Shape of cmdk's `filter`. */
+/** Those of `items` in whose text every word of the query begins some word, in their own order: what was typed before has no say in it. */
+export function byWords<T>(items: readonly T[], query: string, textOf: (item: T) => string): T[] {
+  const wanted = words(query)
+  return items.filter((item) => {
+    const found = words(textOf(item))
+    return wanted.every((word) => found.some((w) => w.startsWith(word)))
+  })
+}
+
+/** For lists of commands: every word of the query must be somewhere; earlier is better. Shape of cmdk's `filter`. */
 export function wordRank(text: string, query: string, keywords: readonly string[] = []): number {
   const hay = [text, ...keywords].join(' ').toLowerCase()
   const wanted = query.toLowerCase().split(/\s+/).filter(Boolean)

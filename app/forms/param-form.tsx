@@ -463,8 +463,19 @@ function FlagField({
 
 const LAYER_FIELDS = new Set(['mode', 'count', 'blocks', 'patterns', 'parts'])
 
-/** @param goTo param to open and focus, and when it was asked for. */
-export function ParamForm({ fields, goTo }: { fields: readonly Field[]; goTo?: { param: string; at: number } | undefined }) {
+/**
+ * @param goTo param to open and focus. A request is answered once, by `onArrived`: one that stayed would take the focus from whatever a
+ * person does next.
+ */
+export function ParamForm({
+  fields,
+  goTo,
+  onArrived,
+}: {
+  fields: readonly Field[]
+  goTo?: string | undefined
+  onArrived?: (() => void) | undefined
+}) {
   const { params, problems } = useForm()
   const root = useRef<HTMLDivElement>(null)
   const layered = fields.some((field) => field.widget === 'layers')
@@ -473,7 +484,7 @@ export function ParamForm({ fields, goTo }: { fields: readonly Field[]; goTo?: {
   const advanced = shown.filter((field) => field.advanced)
   const changed = advanced.filter((field) => Object.hasOwn(params, field.name) && !sameValue(params[field.name], field.default)).length
   const faulty = advanced.some((field) => problems.some((p) => p.param?.split('.')[0] === field.name && p.severity === 'error'))
-  const wanted = goTo && advanced.some((field) => field.name === goTo.param)
+  const wanted = goTo !== undefined && advanced.some((field) => field.name === goTo)
   const [open, setOpen] = useState(false)
   const fold = useId()
   // Saved params the schema does not have (UX-41): refused by name, with a button that takes them out.
@@ -483,14 +494,15 @@ export function ParamForm({ fields, goTo }: { fields: readonly Field[]; goTo?: {
     if (wanted) setOpen(true)
   }, [wanted])
   useEffect(() => {
-    if (!goTo) return
+    if (goTo === undefined) return
     const frame = requestAnimationFrame(() => {
-      const place = root.current?.querySelector(`[data-param="${CSS.escape(goTo.param)}"]`)
+      const place = root.current?.querySelector(`[data-param="${CSS.escape(goTo)}"]`)
       place?.scrollIntoView({ block: 'nearest' })
       place?.querySelector<HTMLElement>('input, textarea, button:not(.def), [role="slider"]')?.focus()
+      onArrived?.()
     })
     return () => cancelAnimationFrame(frame)
-  }, [goTo])
+  }, [goTo, onArrived])
 
   return (
     <div ref={root} className="form">

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { matches, wordRank } from '../../../app/canvas/search'
+import { byWords, matches, wordRank } from '../../../app/canvas/search'
 import { coreWidth, stripOf, trains, warmth } from '../../../app/canvas/strip'
 import { wirePath } from '../../../app/canvas/wire'
 import { sliderRange } from '../../../app/forms/number-field'
@@ -125,6 +125,15 @@ describe('UX-27: search by every word in name, summary and tags', () => {
     expect(found('held-out')).toContain('split-data')
     expect(found('load zebra')).toEqual([])
     expect(found('')).toHaveLength(Object.keys(registry).length)
+  })
+  it('UX-27: keeps the given order among what matches, whatever was typed before', () => {
+    const choices = ['Add Train Model model free', 'Add Train Model model taken', 'Add Export Model model free']
+    const same = (text: string) => text
+    expect(byWords(choices, 'add tr', same)).toEqual(choices.slice(0, 2))
+    expect(byWords(choices, 'add train model', same)).toEqual(choices.slice(0, 2))
+    // A word begins somewhere: "rain" is inside Train, but nobody starts typing it there.
+    expect(byWords(choices, 'rain', same)).toEqual([])
+    expect(byWords(choices, '', same)).toEqual(choices)
   })
   it('ranks commands by where the words stand', () => {
     expect(wordRank('Run to here', 'here run')).toBeGreaterThan(0)

@@ -69,8 +69,12 @@ async function warmUp(origin: string, token: string): Promise<void> {
 
 async function supervise(env: Env, development: boolean): Promise<void> {
   const token = ensureToken(env.home)
-  const lock = takeLock(supervisorLock(env.home))
-  if (!lock.taken) return printRunning(env, token)
+  const lock = await lockOrRunning(env)
+  if ('origin' in lock) {
+    say('Thaw is already running for this THAW_HOME.')
+    sayUrl(lock.origin, token)
+    return
+  }
 
   let stopping = false
   let hurry = () => {}
@@ -90,11 +94,12 @@ async function supervise(env: Env, development: boolean): Promise<void> {
     if (stopping) return hurry()
     stopping = true
     clearInterval(watch)
+    // Whoever starts from now on waits for the lock instead of taking an address that is about to go.
+    clearSupervisor(env.home)
     // Web first, so that nothing new is asked for; workers save; the database last.
     await Promise.all(children.map((child) => child.stop(hurried)))
     for (const child of children) child.close()
     await postgres?.release().catch(() => {})
-    clearSupervisor(env.home)
     lock.release()
     process.exit(code)
   }
@@ -186,20 +191,18 @@ function environment(env: Env, databaseUrl: string, port: number, development = 
   })
 }
 
-/** The other supervisor may still be starting: wait for its address. */
-async function printRunning(env: Env, token: string): Promise<void> {
+/** The lock, or the address of the supervisor that holds it. That one may still be starting, or about to end: then it has no address. */
+async function lockOrRunning(env: Env): Promise<{ release(): void } | { origin: string }> {
   const until = Date.now() + WEB_READY_MS
   while (Date.now() < until) {
+    const lock = takeLock(supervisorLock(env.home))
+    if (lock.taken) return lock
     const running = readSupervisor(env.home)
-    if (running) {
-      say('Thaw is already running for this THAW_HOME.')
-      sayUrl(running.origin, token)
-      return
-    }
+    if (running) return running
     await sleep(100)
   }
   throw new AppError('INTERNAL', {
-    message: 'Another Thaw is starting for this THAW_HOME and does not get ready.',
+    message: 'Another Thaw is starting or ending for this THAW_HOME and does not get ready.',
     where: env.home,
     fix: 'End it and start again.',
   })

@@ -1,5 +1,6 @@
 /** What only the running product can show: the proxy before every page, the routes behind real HTTP, and processes that are killed. */
 import { spawn } from 'node:child_process'
+import { readdir, readFile, readlink } from 'node:fs/promises'
 import { request as httpRequest } from 'node:http'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
@@ -151,7 +152,6 @@ describe('SEC-4, SEC-14: before every page, file and route', () => {
   })
 
   test('SEC-18: nothing of ours listens anywhere but on 127.0.0.1', async () => {
-    const { readFile } = await import('node:fs/promises')
     const listening = (
       await Promise.all(['/proc/net/tcp', '/proc/net/tcp6'].map((path) => readFile(path, 'utf8').catch(() => '')))
     ).flatMap((text) =>
@@ -162,7 +162,6 @@ describe('SEC-4, SEC-14: before every page, file and route', () => {
         .filter((fields) => fields[3] === '0A')
         .map((fields) => ({ address: fields[1]?.split(':')[0], inode: fields[9] })),
     )
-    const { readdir, readlink } = await import('node:fs/promises')
     const family = [product.pid, ...(await descendants(product.pid)).map((info) => info.pid)]
     const mine = new Set<string>()
     for (const pid of family) {
@@ -183,6 +182,20 @@ describe('R-17, SEC-18: starting', () => {
     const { code, output } = await start({})
     expect(code).toBe(0)
     expect(output).toContain(product.url)
+  })
+
+  test('R-17, R-22: started while the last one ends, it waits and takes over; the address it prints answers', async () => {
+    const home = join(folder.path, 'ending home')
+    const first = await startProduct({ home, port: 47_310, env: { THAW_WORKERS: '0' } })
+    const ended = first.stop()
+    // Late enough that the ending has begun, early enough that it is not over.
+    await until('the ending to begin', async () => !(await readFile(join(home, 'supervisor.json'), 'utf8').catch(() => '')), {
+      everyMs: 5,
+    })
+    await using second = await startProduct({ home, port: 47_310, env: { THAW_WORKERS: '0' } })
+    await ended
+    expect(second.output()).not.toContain('already running')
+    expect((await second.fetch('/')).status).toBe(200)
   })
 
   test('HOST=0.0.0.0 is refused with the reason, whatever else is set', async () => {

@@ -1,23 +1,13 @@
 /** training/: twelve-step trajectories, resuming from a stored state, packing, and learning-rate schedules. */
 import * as path from 'node:path'
-import type { Executable } from '../../engine/backends/backend'
-import {
-  accumulate,
-  adamFeeds,
-  applyGradients,
-  evaluate,
-  logits,
-  planWeights,
-  readMoment,
-  readWeight,
-  trainStep,
-  type WeightPlan,
-  writeMoments,
-  writeWeights,
-} from '../../engine/programs/index'
-import { learningRateAt, SCHEDULES, type ScheduleName, type ScheduleSpec } from '../../engine/train/schedules'
+import { accumulate, evaluate, logits, planWeights, readMoment, readWeight, writeMoments, writeWeights } from '../../engine/programs/index'
+import type { WeightSource } from '../../engine/session'
+import { learningRateAt, SCHEDULES } from '../../engine/train/schedules'
+import { adapters } from './adapters'
 import { type Context, exists, foldersIn, type Json, readJson, runCase, Tensors } from './cases'
-import { compareGradients, labelFeeds, type Opened, openFixtureModel } from './models'
+import { compareGradients, labelFeeds, openFixtureModel } from './models'
+import { largestDifference } from './report'
+import { compareTrajectory, openTrainer, scheduleOf, type Trainer } from './trainer'
 
 export async function training(context: Context, topic: string): Promise<void> {
   const shared = exists(topic, 'data.safetensors') ? new Tensors(topic, 'data.safetensors') : null
@@ -34,9 +24,9 @@ export async function training(context: Context, topic: string): Promise<void> {
       if (!exists(folder, 'expected.json')) return context.report.fail(at, 'unread', 'the case has no expected.json')
       const expected = readJson(folder, 'expected.json')
       const data = exists(folder, 'data.safetensors') ? new Tensors(folder, 'data.safetensors') : shared
-      if (expected.lora || expected.adapter_file_keys) return context.report.skip(at, 'adapters (LoRA, DoRA) are not built yet')
       if (expected.document_lengths || expected.models) return packing(context, at, topic, folder, expected)
       if (!data) return context.report.fail(at, 'unread', 'there is no data.safetensors')
+      if (expected.lora || expected.adapter_file_keys) return adapters(context, at, topic, folder, expected, data)
       if (expected.completed_steps !== undefined) return resume(context, at, topic, folder, expected, data)
       if (expected.hyperparameters && expected.log) return trajectory(context, at, topic, folder, expected, data)
       return context.report.fail(at, 'unread', `unknown kind of case: ${Object.keys(expected).join(', ')}`)
@@ -45,10 +35,7 @@ export async function training(context: Context, topic: string): Promise<void> {
   if (exists(topic, 'schedules.json'))
     await runCase(context, path.join(topic, 'schedules.json'), (at) => schedules(context, at, readJson(topic, 'schedules.json')))
   if (exists(topic, 'trainer_check.json'))
-    context.report.skip(
-      path.join(path.relative(context.root, topic), 'trainer_check.json'),
-      "the reference's check of itself: there is nothing of ours in it",
-    )
+    await runCase(context, path.join(topic, 'trainer_check.json'), (at) => trainerCheck(context, at, topic))
 }
 
 function schedules(context: Context, at: string, file: Json): void {
@@ -64,133 +51,24 @@ function schedules(context: Context, at: string, file: Json): void {
   }
 }
 
-function scheduleOf(name: ScheduleName, baseRate: number, warmupSteps: number, totalSteps: number, options: Json = {}): ScheduleSpec {
-  const minimumShare = options.min_lr_rate ?? options.min_lr_ratio ?? (options.min_lr === undefined ? undefined : options.min_lr / baseRate)
-  return {
-    name,
-    baseRate,
-    warmupSteps,
-    totalSteps,
-    ...(options.num_cycles !== undefined && { cycles: options.num_cycles }),
-    ...(options.lr_end !== undefined && { endRate: options.lr_end }),
-    ...(options.power !== undefined && { power: options.power }),
-    ...(minimumShare !== undefined && { minimumShare }),
-    ...(options.num_decay_steps !== undefined && { decaySteps: options.num_decay_steps }),
-  }
-}
-
-type Batch = { ids: Int32Array; rows: Int32Array; targets: Int32Array; weights: Float32Array; labels: number; attention: Float64Array }
-
-/** Micro-batches [step][micro] of data.safetensors, label room equal for all. */
-function batchesOf(data: Tensors): { steps: Batch[][]; batch: number; length: number; room: number } {
-  const [stepCount, micros, batch, length] = data.shape('input_ids') as [number, number, number, number]
-  const ids = data.numbers('input_ids')
-  const labels = data.numbers('labels')
-  const attention = data.numbers('attention_mask')
-  const size = batch * length
-  const raw = Array.from({ length: stepCount * micros }, (_, i) => ({
-    ids: Int32Array.from(ids.subarray(i * size, (i + 1) * size)),
-    attention: attention.slice(i * size, (i + 1) * size),
-    ...labelFeeds(labels.subarray(i * size, (i + 1) * size), batch, length),
-  }))
-  const room = Math.max(...raw.map(({ count }) => count))
-  const padded = raw.map(({ ids: own, attention: mask, rows, targets, weights, count }): Batch => {
-    const pad = <T extends Int32Array | Float32Array>(values: T, to: T): T => {
-      to.set(values)
-      return to
-    }
-    return {
-      ids: own,
-      attention: mask,
-      rows: pad(rows, new Int32Array(room)),
-      targets: pad(targets, new Int32Array(room)),
-      weights: pad(weights, new Float32Array(room)),
-      labels: count,
-    }
-  })
-  return { steps: Array.from({ length: stepCount }, (_, s) => padded.slice(s * micros, (s + 1) * micros)), batch, length, room }
-}
-
-type Trainer = {
-  opened: Opened
-  plan: WeightPlan
-  executable: Executable
-  run(from: number, to: number): Promise<{ loss: number[]; gradNorm: number[]; rate: number[]; micro: number[][]; labels: number[] }>
-  finalLogits(): Promise<Float32Array>
-  close(): void
-}
-
-async function openTrainer(context: Context, base: string, names: readonly string[], h: Json, data: Tensors): Promise<Trainer> {
-  const opened = openFixtureModel(base)
-  try {
-    const plan = planWeights(opened.model, { trainable: names, precision: 'fp32' })
-    const { steps, batch, length, room } = batchesOf(data)
-    const optimizer = { beta1: h.betas[0], beta2: h.betas[1], epsilon: h.eps, maxGradNorm: h.max_grad_norm ?? 0 }
-    const fused = (h.accumulation ?? 1) === 1
-    const shape = { batch, length, labels: room }
-    const step = fused ? trainStep(plan, { ...shape, optimizer }) : accumulate(plan, shape)
-    const apply = fused ? null : applyGradients(plan, { optimizer })
-    const look = logits(plan, { batch, length })
-    const executable = await context.backend.compile([step, ...(apply ? [apply] : []), look])
-    await writeWeights(executable, plan, opened.read)
-    const rates = scheduleOf(h.schedule, h.lr, h.warmup_steps, h.total_steps ?? h.steps, h.schedule_options ?? {})
-    return {
-      opened,
-      plan,
-      executable,
-      async run(from, to) {
-        const out = {
-          loss: [] as number[],
-          gradNorm: [] as number[],
-          rate: [] as number[],
-          micro: [] as number[][],
-          labels: [] as number[],
-        }
-        for (let i = from; i < to; i++) {
-          const micros = steps[i] as Batch[]
-          const labels = micros.reduce((sum, m) => sum + m.labels, 0)
-          const rate = learningRateAt(rates, i)
-          const adam = adamFeeds({ learningRate: [rate], weightDecay: [h.weight_decay], step: i + 1, optimizer })
-          const micro: number[] = []
-          let norm = Number.NaN
-          for (const { ids, rows, targets, weights } of micros) {
-            const got = await executable.run(step.name, {
-              ids,
-              rows,
-              targets,
-              weights,
-              scale: Float32Array.of(1 / labels),
-              ...(fused ? adam : {}),
-            })
-            micro.push((got.loss?.[0] as number) / labels)
-            if (got.gradNorm) norm = got.gradNorm[0] as number
-          }
-          if (apply) norm = (await executable.run(apply.name, adam)).gradNorm?.[0] as number
-          out.loss.push(micro.reduce((a, b) => a + b, 0))
-          out.gradNorm.push(norm)
-          out.rate.push(rate)
-          out.micro.push(micro)
-          out.labels.push(labels)
-        }
-        return out
-      },
-      finalLogits: async () =>
-        (await executable.run(look.name, { ids: (steps[0] as Batch[])[0]?.ids as Int32Array })).logits as Float32Array,
-      close() {
-        executable.close()
-        opened.close()
-      },
-    }
-  } catch (error) {
-    opened.close()
-    throw error
-  }
+/** What transformers' own Trainer logged of one of the cases, which the file does not name: its learning rates are ours. */
+function trainerCheck(context: Context, at: string, topic: string): void {
+  const logged = readJson(topic, 'trainer_check.json').trainer_logged_lr as number[]
+  const candidates = foldersIn(topic)
+    .filter((name) => exists(topic, name, 'expected.json'))
+    .map((name) => readJson(topic, name, 'expected.json').hyperparameters)
+    .filter((h) => h?.schedule && h.steps === logged.length)
+    .map((h) => logged.map((_, i) => learningRateAt(scheduleOf(h.schedule, h.lr, h.warmup_steps, h.total_steps ?? h.steps), i)))
+    .sort((a, b) => largestDifference(a, logged) - largestDifference(b, logged))
+  const [closest] = candidates
+  if (!closest) context.report.fail(at, 'unread', 'no case has as many steps')
+  else context.report.near(at, "learning rates of transformers' Trainer", closest, logged, 1e-12)
 }
 
 /** The key third of GPT-2's joined bias has a gradient that is zero by algebra; Adam turns its noise into drift (fixtures NOTES 6). */
-function comparable(opened: Opened, name: string, values: Float32Array): number[] {
+function comparable({ model }: WeightSource, name: string, values: Float32Array): number[] {
   const list = Array.from(values)
-  if (opened.model.modelType !== 'gpt2' || !name.endsWith('attn.c_attn.bias')) return list
+  if (model.modelType !== 'gpt2' || !name.endsWith('attn.c_attn.bias')) return list
   const third = list.length / 3
   return [...list.slice(0, third), ...list.slice(2 * third)]
 }
@@ -200,56 +78,21 @@ async function compareFinal(context: Context, at: string, trainer: Trainer, tens
   const got: number[] = []
   const want: number[] = []
   for (const name of names) {
-    got.push(...comparable(trainer.opened, name, await readWeight(trainer.executable, trainer.plan, name)))
-    want.push(...comparable(trainer.opened, name, tensors.floats(`final/${name}`)))
+    got.push(...comparable(trainer.weights, name, await readWeight(trainer.executable, trainer.plan, name)))
+    want.push(...comparable(trainer.weights, name, tensors.floats(`final/${name}`)))
   }
   context.report.near(at, `final weights (${names.length} tensors)`, got, want, tolerance.final_weight)
 }
 
 async function trajectory(context: Context, at: string, topic: string, folder: string, expected: Json, data: Tensors): Promise<void> {
   const { report } = context
-  const { log, hyperparameters: h, tolerance_abs: tolerance } = expected
-  const names = expected.trainable as string[]
-  const trainer = await openTrainer(context, path.join(topic, expected.base), names, h, data)
+  const opened = openFixtureModel(path.join(topic, expected.base))
+  const trainer = await openTrainer(context, opened, expected.trainable as string[], expected.hyperparameters, data)
   const tensors = new Tensors(folder, 'expected.safetensors')
   try {
-    const { opened, plan, executable } = trainer
-    const sizeOf = (wanted: (name: string) => boolean) =>
-      opened.model.parameters.filter(({ name }) => wanted(name)).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0)
-    if (expected.trainable_parameters !== undefined)
-      report.same(
-        at,
-        'trainable parameters',
-        sizeOf((name) => plan.trainable.has(name)),
-        expected.trainable_parameters,
-      )
-    if (expected.all_parameters !== undefined)
-      report.same(
-        at,
-        'all parameters',
-        sizeOf(() => true),
-        expected.all_parameters,
-      )
-    const got = await trainer.run(0, h.steps)
-    report.near(at, 'loss', got.loss, log.loss, tolerance.loss)
-    if (log.micro_loss) report.near(at, 'micro-batch losses', got.micro.flat(), log.micro_loss.flat(), tolerance.loss)
-    if (log.label_tokens) report.same(at, 'label tokens', got.labels, log.label_tokens)
-    report.near(
-      at,
-      'gradient norm, relative',
-      got.gradNorm.map((norm, i) => norm / log.grad_norm[i]),
-      log.grad_norm.map(() => 1),
-      tolerance.grad_norm_rel,
-    )
-    report.near(at, 'learning rate', got.rate, log.lr, tolerance.lr ?? 1e-12)
-    await compareFinal(context, at, trainer, tensors, tolerance)
-    if (tensors.has('final_logits')) {
-      const { steps } = batchesOf(data)
-      const attention = steps[0]?.[0]?.attention as Float64Array
-      const vocab = opened.model.config.vocabSize
-      const seen = (values: Float32Array) => Array.from(values).filter((_, i) => attention[Math.floor(i / vocab)])
-      report.near(at, 'final logits', seen(await trainer.finalLogits()), seen(tensors.floats('final_logits')), tolerance.final_logits)
-    }
+    const { plan, executable } = trainer
+    await compareTrajectory(context, at, trainer, expected, data, tensors)
+    await compareFinal(context, at, trainer, tensors, expected.tolerance_abs)
     const frozen = opened.model.parameters.map(({ name }) => name).filter((name) => !plan.trainable.has(name))
     for (const name of frozen) {
       // E-2: bit-identical. Parameters that no program uses are not even loaded, and cannot have changed.
@@ -260,6 +103,7 @@ async function trajectory(context: Context, at: string, topic: string, folder: s
   } finally {
     tensors.close()
     trainer.close()
+    opened.close()
   }
 }
 
@@ -272,7 +116,8 @@ async function resume(context: Context, at: string, topic: string, folder: strin
   const tolerance = expected.tolerance_abs ?? reference?.tolerance_abs
   if (!tolerance) return report.fail(at, 'unread', 'there is no tolerance, here or in the case it continues')
   const names = state.names.filter((name) => name.startsWith('weight/')).map((name) => name.slice(7))
-  const trainer = await openTrainer(context, path.join(topic, expected.base), names, expected.hyperparameters, data)
+  const opened = openFixtureModel(path.join(topic, expected.base))
+  const trainer = await openTrainer(context, opened, names, expected.hyperparameters, data)
   try {
     const { executable, plan } = trainer
     await writeWeights(executable, plan, (name) => state.floats(`weight/${name}`))
@@ -295,6 +140,7 @@ async function resume(context: Context, at: string, topic: string, folder: strin
     }
   } finally {
     trainer.close()
+    opened.close()
     state.close()
   }
 }

@@ -30,7 +30,7 @@ export type Adapted<Base extends WeightSource> = Omit<Base, 'model' | 'read'> & 
 
 /**
  * The description of a model with an adapter: no values. A tied model whose head or embedding gets weights of its own is untied (F-23).
- * Throws `bad_argument` for settings that select nothing, `unsupported` for lora_dropout and embeddings.
+ * Throws `bad_argument` for settings that select nothing, `unsupported` for embeddings.
  */
 export function adaptModel(base: Model, config: AdapterConfig): Pick<Adaptation, 'model' | 'trainable'> {
   const model = untied(base, config)
@@ -70,13 +70,22 @@ function untied(model: Model, config: AdapterConfig): Model {
   return named.some((name) => shared.some((module) => module === name || module.endsWith(`.${name}`))) ? apart : model
 }
 
-/** A new adapter with PEFT's initial values: it computes what the base computes, unless `init_lora_weights` is false. */
+/**
+ * A new adapter with PEFT's initial values: it computes what the base computes, unless `init_lora_weights` is false. Throws `unsupported` for
+ * lora_dropout other than 0.
+ */
 export function createAdapter<Base extends WeightSource>(
   base: Base,
   settings: Partial<AdapterConfig> = {},
   { seed = 42 }: { seed?: number } = {},
 ): Adapted<Base> {
   const config = { ...ADAPTER_DEFAULTS, ...settings }
+  if (config.lora_dropout !== 0)
+    throw new EngineError('unsupported', 'dropout on the inputs of an adapter is not built', {
+      where: 'lora_dropout',
+      expected: '0',
+      got: String(config.lora_dropout),
+    })
   const shape = adaptModel(base.model, config)
   const values = new Map<string, Float32Array>()
   const specs = new Map(shape.model.parameters.map((spec) => [spec.name, spec]))

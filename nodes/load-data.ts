@@ -188,7 +188,7 @@ Every row keeps an id made from its content, so it can be followed through split
       card: [
         { label: 'File', value: header.name },
         { label: 'Rows', value: `${header.rowsExact ? '' : 'about '}${rows.toLocaleString('en-US')}` },
-        { label: 'Format', value: reading ? `${reading.replaceAll('_', ' ')}${params.format === 'auto' ? ', detected' : ''}` : 'unknown' },
+        { label: 'Format', value: reading ? reading.replaceAll('_', ' ') : 'unknown' },
       ],
       problems,
     }

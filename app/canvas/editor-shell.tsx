@@ -1,6 +1,7 @@
 'use client'
 /** The editor's frame (UX-8 … UX-15): top bar, nodes left, canvas, settings right, run panel below. Sizes belong to the viewer, so they are
  * kept in this browser and never in the document. */
+import { useQueryClient } from '@tanstack/react-query'
 import { ReactFlowProvider } from '@xyflow/react'
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
 import { Group, Panel, type PanelSize, Separator, usePanelRef } from 'react-resizable-panels'
@@ -9,7 +10,7 @@ import { RunAnnouncer } from '../runs/announcer'
 import { RunPanel } from '../runs/run-panel'
 import { useTabTitle } from '../runs/tab-title'
 import { useRunView } from '../runs/use-run-view'
-import { useTRPCClient } from '../trpc'
+import { useTRPC, useTRPCClient } from '../trpc'
 import { Button, IconButton } from '../ui/button'
 import { Notice } from '../ui/notice'
 import { when } from '../ui/words'
@@ -64,6 +65,8 @@ export function EditorShell({
 function Frame({ savedAt, draft, fresh, onCopy }: Parameters<typeof EditorShell>[0]) {
   const { editor, view: show } = useStores()
   const client = useTRPCClient()
+  const trpc = useTRPC()
+  const queries = useQueryClient()
   const id = useEditor((s) => s.id)
   const name = useEditor((s) => s.name)
   const [asked, setAsked] = useState<RunTarget | null>(null)
@@ -98,8 +101,10 @@ function Frame({ savedAt, draft, fresh, onCopy }: Parameters<typeof EditorShell>
   const wasActive = useRef(control.active)
   useEffect(() => {
     if (control.active && !wasActive.current) panels.openBottom()
+    // What ended can be reused from now on.
+    if (!control.active && wasActive.current) void queries.invalidateQueries({ queryKey: trpc.runs.plan.queryKey() })
     wasActive.current = control.active
-  }, [control.active, panels])
+  }, [control.active, panels, queries, trpc])
 
   const rename = async (next: string) => {
     const before = editor.getState().name
@@ -244,7 +249,6 @@ function Frame({ savedAt, draft, fresh, onCopy }: Parameters<typeof EditorShell>
                     runId={control.run}
                     folded={panels.folded.bottom}
                     onFold={panels.fold.bottom}
-                    summary={plan?.summary.text ?? null}
                     onSelect={select}
                     onShow={control.show}
                   />

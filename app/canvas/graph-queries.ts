@@ -84,8 +84,11 @@ export function bridgesAround(doc: Pipeline, registry: Registry, ids: readonly s
   })
 }
 
-/** A free place near the wanted one: moved down by whole cards until nothing is covered. */
-export function freePlace(doc: Pipeline, wanted: Point, size = { width: 224, height: 160 }): Point {
+/** A card with its most rows and its footer, as it stands when nothing runs (D-23). */
+const CARD = { width: 224, height: 208 }
+
+/** A free place near the wanted one: moved down until nothing is covered. */
+export function freePlace(doc: Pipeline, wanted: Point, size = CARD): Point {
   const places = Object.keys(doc.nodes).map((id) => placeOf(doc, id))
   let y = Math.round(wanted.y / 16) * 16
   const x = Math.round(wanted.x / 16) * 16

@@ -1,5 +1,5 @@
 'use client'
-import { type ReactNode, useState } from 'react'
+import { Fragment, type ReactNode, useState } from 'react'
 import type { Metrics } from '../../nodes/_kit/ports'
 import { Button } from '../ui/button'
 import { Icon } from '../ui/icon'
@@ -120,7 +120,7 @@ export function ScoreCard({ scored, onRows }: { scored: readonly Scored[]; onRow
     <section className="card" aria-labelledby="out-scores">
       <div className="ph">
         <h2 id="out-scores">Scores</h2>
-        <span className="muted text-12">after training, and before it</span>
+        <span className="muted text-12">before and after training</span>
         {names.length > shown.length || all ? (
           <Button size="sm" variant="ghost" className="ml-auto" onClick={() => setAll(!all)} aria-expanded={all}>
             {all ? 'Fewer' : `All ${names.length}`}
@@ -131,7 +131,7 @@ export function ScoreCard({ scored, onRows }: { scored: readonly Scored[]; onRow
         <table className="tbl scores">
           <thead>
             <tr>
-              <th scope="col">
+              <th scope="col" rowSpan={2}>
                 <span className="vh">Score</span>
               </th>
               {columns.map(({ info, metrics, hasRows }) => (
@@ -146,6 +146,24 @@ export function ScoreCard({ scored, onRows }: { scored: readonly Scored[]; onRow
                     ) : null}
                   </span>
                 </th>
+              ))}
+            </tr>
+            <tr className="heads">
+              {columns.map(({ info }) => (
+                <Fragment key={info.id}>
+                  <th scope="col" className="r val">
+                    after
+                  </th>
+                  <th scope="col" className="int">
+                    95 % interval
+                  </th>
+                  <th scope="col" className="r was">
+                    before
+                  </th>
+                  <th scope="col" className="r chg">
+                    change
+                  </th>
+                </Fragment>
               ))}
             </tr>
           </thead>
@@ -197,10 +215,7 @@ function ScoreCells({ score, gain }: { score: Score | undefined; gain: ReturnTyp
           </span>
         ) : null}
       </td>
-      <td className="r muted was">
-        <span className="vh">before </span>
-        {shown(score, score.before)}
-      </td>
+      <td className="r muted was">{shown(score, score.before)}</td>
       <td className="r chg">
         {gain ? (
           gain.seen ? (

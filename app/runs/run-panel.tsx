@@ -52,8 +52,6 @@ export type RunPanelProps = {
   runId: string | null
   folded: boolean
   onFold: () => void
-  /** What stands in the bar while there is no run to speak of: the plan in one line. */
-  summary?: string | null
   /** A node was chosen in the panel. */
   onSelect?: ((node: string) => void) | undefined
   /** Another run of this pipeline was chosen in History, or a resumed one began. */
@@ -61,7 +59,7 @@ export type RunPanelProps = {
 }
 
 /** The panel below the canvas (UX-13). It fills what it is given; folded, only its bar is left. */
-export function RunPanel({ pipelineId, runId, folded, onFold, summary, onSelect, onShow }: RunPanelProps) {
+export function RunPanel({ pipelineId, runId, folded, onFold, onSelect, onShow }: RunPanelProps) {
   const [tab, setTab] = useKept<RunTab>('thaw.run-tab', 'progress', (stored) =>
     (RUN_TABS as readonly unknown[]).includes(stored) ? (stored as RunTab) : 'progress',
   )
@@ -118,11 +116,7 @@ export function RunPanel({ pipelineId, runId, folded, onFold, summary, onSelect,
             <CurveControls {...view} settings={settings} onChange={setSettings} />
           ) : null}
           {folded || tab !== 'curves' ? (
-            <span className="muted ell">
-              {view && view.run.status !== 'succeeded'
-                ? `run ${view.snapshot.run.number} · ${runWords(view.run, view.nodes)}`
-                : (summary ?? (view ? `run ${view.snapshot.run.number} · ${runWords(view.run, view.nodes)}` : ''))}
-            </span>
+            <span className="muted ell">{view ? `run ${view.snapshot.run.number} · ${runWords(view.run, view.nodes)}` : ''}</span>
           ) : null}
           <IconButton
             icon={folded ? 'up' : 'down'}

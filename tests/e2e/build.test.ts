@@ -4,27 +4,27 @@ import { expect, test } from 'vitest'
 import { axe, shot } from '../kit/browser'
 import { onProduct } from '../kit/e2e'
 import { EditorPage } from '../kit/editor-page'
+import { EXPORTED_FILES, readExported } from '../kit/exported'
 import { until } from '../kit/wait'
 
 const on = onProduct()
 
 test(
-  'UX-24, UX-25: a pipeline is built by dragging nodes and wires, and its run gives a model to download',
+  'UX-24, UX-25, UX-26: First look is built from a blank canvas by dragging, and its run gives a model that is downloaded',
   () =>
     on.session({}, async ({ page }) => {
       await page.getByRole('button', { name: /^Blank pipeline/ }).click()
       const editor = new EditorPage(page)
       await page.getByText('Add first node').waitFor()
-      const model = await editor.dragFromPalette('Load model', { x: 40, y: 120 })
       // Seven nodes of 224 px do not fit beside each other at 100 %.
-      await editor.still()
       await editor.zoomOut(4)
-      const freeze = await editor.dragFromPalette('Freeze layers', { x: 210, y: 120 })
-      const data = await editor.dragFromPalette('Load data', { x: 40, y: 320 })
-      const split = await editor.dragFromPalette('Split data', { x: 210, y: 320 })
-      const train = await editor.dragFromPalette('Train', { x: 390, y: 200 })
-      const validate = await editor.dragFromPalette('Validate', { x: 560, y: 340 })
-      const output = await editor.dragFromPalette('Export', { x: 700, y: 120 })
+      const model = await editor.dragFromPalette('Load model', { x: 60, y: 220 })
+      const freeze = await editor.dragFromPalette('Freeze layers', { x: 200, y: 220 })
+      const data = await editor.dragFromPalette('Load data', { x: 60, y: 360 })
+      const split = await editor.dragFromPalette('Split data', { x: 200, y: 360 })
+      const train = await editor.dragFromPalette('Train', { x: 350, y: 280 })
+      const validate = await editor.dragFromPalette('Validate', { x: 500, y: 360 })
+      const output = await editor.dragFromPalette('Export', { x: 650, y: 280 })
       await editor.fit()
 
       await editor.wire({ node: model, port: 'model' }, { node: freeze, port: 'model' })
@@ -35,7 +35,8 @@ test(
       await editor.wire({ node: train, port: 'model' }, { node: validate, port: 'model' })
       await editor.wire({ node: split, port: 'test' }, { node: validate, port: 'data' })
       await editor.wire({ node: train, port: 'model' }, { node: output, port: 'model' })
-      expect(await editor.wires()).toBe(8)
+      await editor.wire({ node: validate, port: 'metrics' }, { node: output, port: 'metrics' })
+      expect(await editor.wires()).toBe(9)
 
       // UX-26: a wire that cannot be is refused with the reason, and nothing is drawn.
       await editor.wire({ node: data, port: 'data' }, { node: freeze, port: 'model' })
@@ -43,7 +44,7 @@ test(
         .getByText(/needs a model/)
         .first()
         .waitFor()
-      expect(await editor.wires()).toBe(8)
+      expect(await editor.wires()).toBe(9)
       await page.keyboard.press('Escape')
 
       await editor.select('Load model')
@@ -64,7 +65,17 @@ test(
       await until('the work to be saved', async () => /^Saved/.test((await page.locator('.saved').textContent()) ?? ''))
       await editor.button('Run').click()
       await editor.waitForState('Export', /^Done/, 150_000)
+      await page.getByRole('tab', { name: 'Outputs' }).click()
+      await page.getByRole('heading', { name: 'Scores' }).waitFor()
       await shot(page, 'built-and-run')
+      const [download] = await Promise.all([
+        page.waitForEvent('download'),
+        editor.runPanel.getByRole('link', { name: 'Download', exact: true }).click(),
+      ])
+      const { names, config, tensors } = await readExported(await download.path())
+      expect(names).toEqual(expect.arrayContaining([...EXPORTED_FILES]))
+      expect(config).toMatchObject({ model_type: 'llama', num_hidden_layers: 6 })
+      expect(tensors['model.embed_tokens.weight']?.shape).toEqual([config.vocab_size, config.hidden_size])
     }),
   300_000,
 )

@@ -26,14 +26,16 @@ export interface Product extends AsyncDisposable {
   output(): string
   /** Living processes of one part. */
   part(part: Part): Promise<ProcessInfo[]>
-  /** kill -9 of one part; resolves to the pid that is gone. */
-  kill(part: Exclude<Part, 'postgres'>): Promise<number>
+  /** kill -9 of one part; resolves to the pid that is gone. Of PostgreSQL, the postmaster: its backends end themselves. */
+  kill(part: Part): Promise<number>
   /** A request with the install's token, as a script would send it. */
   fetch(path: string, init?: RequestInit): Promise<Response>
   /** SIGTERM, waits for the end, and fails when a process is left over. */
   stop(): Promise<void>
   /** kill -9 of the supervisor. */
   crash(): Promise<void>
+  /** kill -9 of the supervisor, of everything it started and of the database, adopted or not, before one of them can notice. */
+  crashAll(): Promise<void>
 }
 
 type Options = { home: string; port?: number; env?: Record<string, string>; root?: string; timeoutMs?: number }
@@ -90,7 +92,7 @@ export async function startProduct({ home, port, env = {}, root = ROOT, timeoutM
     output: () => text,
     part,
     async kill(name) {
-      const [victim] = await part(name)
+      const [victim] = name === 'postgres' ? [{ pid: await postmasterOf(home) }] : await part(name)
       if (!victim) throw new Error(`No ${name} to kill. Processes:\n${known.map((info) => `${info.pid} ${info.command}`).join('\n')}`)
       process.kill(victim.pid, 'SIGKILL')
       await until(`the end of ${name}`, async () => !(await isAlive(victim.pid)))
@@ -118,11 +120,29 @@ export async function startProduct({ home, port, env = {}, root = ROOT, timeoutM
       child.kill('SIGKILL')
       await until('the supervisor to end', () => ended)
     },
+    async crashAll() {
+      const family = [pid, ...(await descendants(pid)).map((info) => info.pid), await postmasterOf(home)]
+      for (const victim of new Set(family)) {
+        try {
+          process.kill(victim, 'SIGKILL')
+        } catch (error) {
+          // A backend may have left between listing and killing.
+          if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+        }
+      }
+      await until('all of it to end', async () => (await Promise.all(family.map(isAlive))).every((alive) => !alive))
+    },
     async [Symbol.asyncDispose]() {
       await product.stop()
     },
   }
   return product
+}
+
+/** The database server of a home. After a kill -9 of the supervisor it lives on, so it is no descendant of the next one (R-11). */
+async function postmasterOf(home: string): Promise<number> {
+  const [pid] = (await readFile(join(home, 'postgres/data/postmaster.pid'), 'utf8')).split('\n')
+  return Number(pid)
 }
 
 /** How each part is recognised by its command line. */

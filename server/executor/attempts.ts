@@ -7,7 +7,7 @@ import { type AnyNode, type PortDef, type Registry, versionOf } from '../../node
 import { factKey } from '../../nodes/_kit/infer'
 import { fittingCheckpoint } from '../../nodes/_kit/plan'
 import { AppError } from '../errors'
-import { dropRefs, type NewArtifact, recordArtifacts } from '../storage/artifacts'
+import { type Bytes, dropRefs, type NewArtifact, recordArtifacts } from '../storage/artifacts'
 import type { Storage, Tx } from '../storage/db'
 import { appendEvents } from '../storage/events'
 import {
@@ -49,6 +49,7 @@ export type AttemptsDeps = {
   digestOf(request: { kind: 'data'; file: string } | { kind: 'model'; source: string }): Promise<SourceDigest | null>
   /** Full check of stored bytes, once per process and digest (R-75). */
   verify(digest: string): Promise<boolean>
+  bytes: Bytes
 }
 
 /** An attempt ready to work: what it reads, what it is called, where it may continue. */
@@ -259,7 +260,7 @@ export function createAttempts(deps: AttemptsDeps) {
     await settle(held, lease, async (tx, run) => {
       if (!(await leaveNodeRun(tx, held, { status: 'done', outputs: result.outputs, step: result.step }))) throw new LeaseLost(held)
       await closeAttempt(tx, held.nodeRunId, held.attempt, { outcome: 'done', toStep: result.step })
-      await recordArtifacts(tx, attempt.ownerId, { kind: 'node_run', id: held.nodeRunId }, result.artifacts)
+      await recordArtifacts(tx, deps.bytes, attempt.ownerId, { kind: 'node_run', id: held.nodeRunId }, result.artifacts)
       if (key !== null) {
         const id = await recordResult(tx, attempt.ownerId, {
           key,
@@ -268,7 +269,7 @@ export function createAttempts(deps: AttemptsDeps) {
           outputs: result.outputs,
           provenance: result.provenance,
         })
-        if (id !== null) await recordArtifacts(tx, attempt.ownerId, { kind: 'result', id }, result.artifacts)
+        if (id !== null) await recordArtifacts(tx, deps.bytes, attempt.ownerId, { kind: 'result', id }, result.artifacts)
       }
       await advance(tx, queue, run, [nodeEvent(attempt.nodeId, { status: 'done', attempt: held.attempt, key, outputs: result.outputs })])
     })
@@ -384,7 +385,7 @@ export function createAttempts(deps: AttemptsDeps) {
           metric: saved.metric,
         }))
       if (!written) throw new LeaseLost(attempt.held)
-      await recordArtifacts(tx, attempt.ownerId, { kind: 'checkpoint', id: written.id }, saved.artifacts)
+      await recordArtifacts(tx, deps.bytes, attempt.ownerId, { kind: 'checkpoint', id: written.id }, saved.artifacts)
       for (const id of written.dropped) await dropRefs(tx, { kind: 'checkpoint', id })
       await appendEvents(tx, attempt.held.runId, [
         { nodeId: attempt.nodeId, kind: 'checkpoint', data: { step: saved.step, manifest: saved.manifest } },

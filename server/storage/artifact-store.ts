@@ -122,7 +122,7 @@ export class ArtifactStore {
     const data = typeof bytes === 'string' ? Buffer.from(bytes, 'utf8') : bytes
     // Small artifacts are put again and again (tokenizers, manifests): look before writing.
     const digest = createHash('sha256').update(data).digest('hex')
-    if ((await this.has(digest)) === data.byteLength) return { digest, sizeBytes: data.byteLength }
+    if ((await this.has(digest)) === data.byteLength && (await this.#touch(digest))) return { digest, sizeBytes: data.byteLength }
     return this.putStream(
       (async function* () {
         yield data
@@ -272,6 +272,15 @@ export class ArtifactStore {
     await rm(this.path(digest), { force: true })
   }
 
+  /**
+   * Whether nobody has stored these bytes since `ms` (since 1970). By the time of the last change to the name: a linked download keeps the old
+   * time of its bytes.
+   */
+  async isOlder(digest: string, ms: number): Promise<boolean> {
+    const info = await stat(this.path(digest)).catch(() => null)
+    return info === null || info.ctimeMs < ms
+  }
+
   /** Removes what killed writers left behind (R-73). @returns how many files. */
   async sweep(now = Date.now()): Promise<number> {
     await this.#prepare()
@@ -287,6 +296,15 @@ export class ArtifactStore {
       removed += 1
     }
     return removed
+  }
+
+  /** Stored again: garbage collection goes by this time. @returns false when the file is gone. */
+  async #touch(digest: string): Promise<boolean> {
+    const now = new Date()
+    return utimes(this.path(digest), now, now).then(
+      () => true,
+      (error) => (error as NodeJS.ErrnoException).code !== 'ENOENT',
+    )
   }
 
   #missing(digest: string): AppError {
@@ -323,7 +341,7 @@ export class ArtifactStore {
       if ((await this.has(stored.digest)) !== stored.sizeBytes) {
         await this.setAside(stored.digest)
         await link(incoming, target)
-      } else await utimes(target, new Date(), new Date()).catch(() => {})
+      } else await this.#touch(stored.digest)
     }
     await unlink(incoming)
     await syncFolder(folder)

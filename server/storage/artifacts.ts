@@ -1,14 +1,27 @@
 /** What the database knows about stored bytes: that they exist, how large they are, and who keeps them alive. Bytes are in artifact-store.ts. */
 import { and, desc, eq, inArray, sql } from 'drizzle-orm'
 import { artifactRefs, artifacts, type HolderKind } from '../../drizzle/schema'
+import { AppError } from '../errors'
+import { lockAgainstCollection } from './collect'
 import type { Queryer, Tx } from './db'
 
 export type NewArtifact = { digest: string; sizeBytes: number; kind: string; meta?: Record<string, unknown> }
 export type Holder = { kind: HolderKind; id: string }
 
-/** Records artifacts and the reference that keeps them. The same digest may be recorded any number of times. */
-export async function recordArtifacts(tx: Tx, owner: string, holder: Holder, list: readonly NewArtifact[]): Promise<void> {
+/** Whether bytes are here: their size, or null. */
+export type Bytes = { has(digest: string): Promise<number | null> }
+
+/**
+ * Records artifacts and the reference that keeps them. The same digest may be recorded any number of times.
+ * @throws AppError ARTIFACT_MISSING when bytes were collected between being stored and being recorded.
+ */
+export async function recordArtifacts(tx: Tx, bytes: Bytes, owner: string, holder: Holder, list: readonly NewArtifact[]): Promise<void> {
   if (list.length === 0) return
+  await lockAgainstCollection(tx)
+  for (const { digest } of list) {
+    if ((await bytes.has(digest)) === null)
+      throw new AppError('ARTIFACT_MISSING', { message: 'Bytes are gone before they were recorded.', where: digest, fix: 'Run again.' })
+  }
   const unique = [...new Map(list.map((artifact) => [artifact.digest, artifact])).values()].sort((a, b) => (a.digest < b.digest ? -1 : 1))
   await tx
     .insert(artifacts)

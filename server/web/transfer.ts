@@ -58,7 +58,7 @@ export async function upload(
   const stored = await artifacts.putStream(request.body as unknown as AsyncIterable<Uint8Array>, { limitBytes })
   if (stored.sizeBytes === 0) throw new AppError('INVALID_INPUT', { message: 'The file is empty.', got: '0 bytes' })
   await storage.db.transaction((tx) =>
-    recordArtifacts(tx, owner, { kind: 'upload', id: newId() }, [{ ...stored, kind: 'upload', meta: { name } }]),
+    recordArtifacts(tx, artifacts, owner, { kind: 'upload', id: newId() }, [{ ...stored, kind: 'upload', meta: { name } }]),
   )
   return Response.json(
     { file: `upload:${stored.digest}/${name}`, digest: stored.digest, name, sizeBytes: stored.sizeBytes },

@@ -21,6 +21,7 @@ import { RECONCILE_EVERY_MS, reconcile } from '../executor/reconcile'
 import { isAlive } from '../lock-file'
 import type { ArtifactStore } from '../storage/artifact-store'
 import type { NewArtifact } from '../storage/artifacts'
+import { collectGarbage } from '../storage/collect'
 import type { Storage } from '../storage/db'
 import { appendEventsOf, CONTROL_CHANNEL } from '../storage/events'
 import { listen } from '../storage/listen'
@@ -62,6 +63,8 @@ export const LIMITS = {
   /** A lease older than this is exchanged for a fresh one at the next checkpoint (R-40). */
   rolloverMs: 12 * 3_600_000,
 }
+
+const COLLECT_EVERY_MS = 10 * 60_000
 
 export type RunningWorker = {
   id: string
@@ -106,6 +109,7 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
     implDigests: deps.implDigests,
     digestOf: deps.digestOf,
     verify: async (digest) => store.verify(digest),
+    bytes: store,
   })
 
   let stopping = false
@@ -134,6 +138,7 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
   })
   const own = setInterval(() => void workerBeat(storage.db, workerId).catch(() => {}), TOUCH_EVERY_MS)
   const repair = setInterval(() => void tidy(), RECONCILE_EVERY_MS)
+  const collection = setInterval(() => void collect(), COLLECT_EVERY_MS)
 
   /** Leases of dead workers of this host are given back at once (R-37); the queue is repaired from the tables (R-41). */
   async function tidy(): Promise<void> {
@@ -150,6 +155,16 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
       await reconcile(storage, queue)
     } catch (error) {
       deps.log(`tidying failed: ${fromUnknown(error).message}`)
+    }
+  }
+
+  /** Bytes that nothing refers to any more (R-76). */
+  async function collect(): Promise<void> {
+    try {
+      const { artifacts, bytes } = await collectGarbage({ db: storage.db, store })
+      if (artifacts > 0) deps.log(`removed ${artifacts} artifacts that nothing refers to, ${(bytes / 1e6).toFixed(0)} MB`)
+    } catch (error) {
+      deps.log(`collecting garbage failed: ${fromUnknown(error).message}`)
     }
   }
 
@@ -497,6 +512,7 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
       await Promise.all([stopped, inspector?.stop()])
       clearInterval(own)
       clearInterval(repair)
+      clearInterval(collection)
       dropTrainer()
       await control.close()
       await endWorker(storage.db, workerId).catch(() => {})

@@ -26,7 +26,7 @@ async function exported(files: Record<string, string | Uint8Array>, owner = OWNE
     nodes: [{ nodeId: 'export', type: 'export', status: 'done', outputs: { file: handle, metrics: { loss: 0.5 } } }],
   })
   await storage.db.transaction((tx) =>
-    recordArtifacts(tx, owner, { kind: 'node_run', id: made.nodeRuns.export ?? '' }, [{ ...manifest, kind: 'manifest' }]),
+    recordArtifacts(tx, artifacts, owner, { kind: 'node_run', id: made.nodeRuns.export ?? '' }, [{ ...manifest, kind: 'manifest' }]),
   )
   return made.run
 }

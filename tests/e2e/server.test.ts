@@ -259,3 +259,18 @@ describe('T-3, T-4: kill -9', () => {
     await until('the database to end', async () => !(await isAlive(database.pid)), { timeoutMs: 12_000 })
   })
 })
+
+describe('A-12: starting again', () => {
+  test('A-12, UX-143: a later start builds and downloads nothing and is at its first page in no time; the time is printed', async () => {
+    const from = performance.now()
+    await using again = await startProduct({ home: product.home })
+    const page = await again.fetch('/')
+    const seconds = (performance.now() - from) / 1_000
+    expect(page.status).toBe(200)
+    expect(await page.text()).toContain('<html')
+    expect(again.output()).not.toMatch(/[Bb]uilding|[Dd]ownloading|[Ii]nstalling/)
+    console.log(`A later start: ${(again.startMs / 1_000).toFixed(1)} s to the printed address, ${seconds.toFixed(1)} s to the first page.`)
+    // Ten times the promise, which holds on a machine that does nothing else.
+    expect(seconds).toBeLessThan(30)
+  })
+})

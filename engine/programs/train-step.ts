@@ -16,8 +16,8 @@ export function trainStep(plan: WeightPlan, spec: TrainStepSpec): Program {
 
 export function accumulate(plan: WeightPlan, spec: AccumulateSpec): Program {
   const g = new Builder()
-  const { loss, weights, gradients } = backward(g, plan, spec)
-  for (const [i, weight] of weights.entries()) g.assignAdd(declareState(g, weight, 'gradient'), gradients[i] as Tensor)
+  const { loss, ...own } = backward(g, plan, spec)
+  addGradients(g, own)
   return g.finish(spec.name ?? programName('accumulate', spec), { loss })
 }
 
@@ -41,16 +41,23 @@ function trainable(plan: WeightPlan): StoredWeight[] {
   return weights
 }
 
-function backward(
-  g: Builder,
-  plan: WeightPlan,
-  spec: BatchSpec & LabelSpec,
-): { loss: Tensor; weights: StoredWeight[]; gradients: Tensor[] } {
-  const weights = trainable(plan)
+type Gradients = { readonly weights: readonly StoredWeight[]; readonly gradients: readonly Tensor[] }
+
+/** Adds to the sums that applyGradients uses. */
+export function addGradients(g: Builder, { weights, gradients }: Gradients): void {
+  for (const [i, weight] of weights.entries()) g.assignAdd(declareState(g, weight, 'gradient'), gradients[i] as Tensor)
+}
+
+function backward(g: Builder, plan: WeightPlan, spec: BatchSpec & LabelSpec): Gradients & { loss: Tensor } {
   const { loss } = labelLoss(g, plan, spec)
-  const scaled = g.mul(loss, g.feed('scale', [], 'f32'))
+  return { loss, ...gradientsOf(g, plan, g.mul(loss, g.feed('scale', [], 'f32')), spec) }
+}
+
+/** Gradients of a loss by every trainable weight, in the plan's order. */
+export function gradientsOf(g: Builder, plan: WeightPlan, loss: Tensor, spec: BatchSpec): Gradients {
+  const weights = trainable(plan)
   const values = weights.map((weight) => g.read(declareWeight(g, weight)))
-  const gradients = g.gradients(scaled, values).map((gradient, i) => {
+  const gradients = g.gradients(loss, values).map((gradient, i) => {
     if (gradient) return gradient
     const names = weights[i]?.parameters.map((parameter) => parameter.spec.name).join(', ') ?? ''
     throw new EngineError('bad_argument', 'a trainable parameter has no part in the loss', {
@@ -58,7 +65,7 @@ function backward(
       fix: spec.fromBlock ? 'do not start above a trainable block' : 'freeze it',
     })
   })
-  return { loss, weights, gradients }
+  return { weights, gradients }
 }
 
 /** Programs of different shapes need different names; the shape makes them. */

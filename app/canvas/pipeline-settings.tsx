@@ -33,15 +33,16 @@ export function PipelineSettings() {
       </div>
       <div className="insp-body form">
         <p className="help">
-          {plural(nodes, 'node')}, {plural(wires, 'wire')}
-          {off > 0 ? `, ${off} disabled` : ''}. Select a node to see its settings.
+          {nodes === 0
+            ? 'No nodes yet. Click one in the list at the left, or drag it onto the canvas.'
+            : `${plural(nodes, 'node')}, ${plural(wires, 'wire')}${off > 0 ? `, ${off} disabled` : ''}. Select a node to see its settings.`}
         </p>
         <section aria-label="Exposed settings" className="ports">
           <h3 className="h-sec">Exposed settings</h3>
           {inputs.length === 0 ? (
             <p className="help">
-              None yet. A node’s menu has “Exposed settings”: what is ticked there can be set here, in the form view and on the command
-              line, without touching the canvas.
+              None yet. A node’s menu has “Exposed settings”: what is ticked there can be set here and on the command line, without touching
+              the canvas.
             </p>
           ) : (
             inputs.map((input, i) => (

@@ -85,7 +85,17 @@ export function RunTable({
   if (isPending) return <p className="late muted p-4">Reading the runs</p>
   if (data.length === 0) {
     return (
-      <Empty icon="history" title="No runs yet">
+      <Empty
+        icon="history"
+        title="No runs yet"
+        action={
+          pipelineId ? undefined : (
+            <Button asChild>
+              <Link href="/">Start from a template</Link>
+            </Button>
+          )
+        }
+      >
         Each run is kept here with its settings, data and result.
       </Empty>
     )

@@ -259,6 +259,12 @@ function linesOf(run: RunState, info: NodeInfo): Line[] {
       const text = `${outputs.length > 1 ? `${port}: ` : ''}${count(rows)} rows of ${name}`
       return rows === 0 ? [] : [{ key: port, mark: <PortMark kind="dataset" size={9} />, text, href: downloadHref(run.id, info.id, port) }]
     }
+    if ('mediaType' in value) {
+      const { title, verdict } = value as unknown as { title: string; verdict?: { text: string } }
+      return [
+        { key: port, mark: <PortMark kind="report" size={9} />, text: verdict?.text ?? title, href: downloadHref(run.id, info.id, port) },
+      ]
+    }
     if (port === 'metrics' && info.type.startsWith('train')) {
       const { train_loss: loss, eval_loss: validation } = value as { train_loss?: number; eval_loss?: number | null }
       const text = [

@@ -429,6 +429,29 @@ test(
   LIMIT,
 )
 
+test(
+  'UX-6: a wrong link says so and leads on; a list of runs without runs names the next step',
+  () =>
+    inSession(browser, product.url, {}, async ({ page, expectProblems }) => {
+      expectProblems(/404/)
+      const { origin } = new URL(page.url())
+      for (const path of ['/pipelines/none', '/runs/none', '/nowhere']) {
+        await page.goto(`${origin}${path}`)
+        await page.getByText('Nothing is at this address').waitFor()
+        await page.getByRole('link', { name: 'Start page' }).waitFor()
+      }
+      expect.soft(await axe(page)).toEqual([])
+      await page.goto(`${origin}/pipelines/${crypto.randomUUID()}`)
+      await page.getByText('There is no such pipeline').waitFor()
+      await page.goto(`${origin}/runs`)
+      await page.getByText('No runs yet').waitFor()
+      expect.soft(await axe(page)).toEqual([])
+      await page.getByRole('link', { name: 'Start from a template' }).click()
+      await page.getByRole('heading', { name: 'Start from a template' }).waitFor()
+    }),
+  LIMIT,
+)
+
 for (const options of [
   { theme: 'light' },
   { theme: 'dark' },

@@ -1,4 +1,6 @@
 import type { Metadata } from 'next'
+import { notFound } from 'next/navigation'
+import { isId } from '../../is-id'
 import { Opening } from './opening'
 
 export const metadata: Metadata = { title: 'Pipeline' }
@@ -11,5 +13,6 @@ export default async function Page({
   searchParams: Promise<Record<string, unknown>>
 }) {
   const [{ id }, query] = await Promise.all([params, searchParams])
+  if (!isId(id)) notFound()
   return <Opening id={id} fresh={query.fresh !== undefined} />
 }

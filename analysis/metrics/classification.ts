@@ -99,3 +99,15 @@ export function calibrationError(
     0,
   )
 }
+
+/** Mean of −ln p of the gold label, in nats. Rows are made to sum to 1, and no probability counts as less than 1e-15: a sure mistake costs 34.5. */
+export function logLoss(labels: readonly string[], gold: readonly string[], probabilities: readonly (readonly number[])[]): number {
+  const index = new Map(labels.map((l, i) => [l, i]))
+  const sum = gold.reduce((total, label, i) => {
+    const row = probabilities[i] as readonly number[]
+    const p = row[index.get(label) ?? -1]
+    if (p === undefined) throw new Error(`logLoss: row ${i + 1} holds a label outside ${labels.join(', ')}`)
+    return total - Math.log(Math.min(1, Math.max(1e-15, p / row.reduce((a, b) => a + b, 0))))
+  }, 0)
+  return ratio(sum, gold.length)
+}

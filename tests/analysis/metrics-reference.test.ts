@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { bleu, chrf } from '../../analysis/metrics/bleu'
-import { calibrationError, classify } from '../../analysis/metrics/classification'
+import { calibrationError, classify, logLoss } from '../../analysis/metrics/classification'
 import { entityScores } from '../../analysis/metrics/entities'
 import { textScore } from '../../analysis/metrics/language-model'
 import { mcnemar } from '../../analysis/metrics/mcnemar'
@@ -35,6 +35,7 @@ describe('metrics equal the packages that people compare with', () => {
       balanced_accuracy_present_classes: number | null
       ece_bins: number
       ece: number
+      log_loss: number
     }
     for (const c of reference<{ cases: Case[] }>('classification.json').cases) {
       const got = classify(c.labels, c.gold, c.predicted)
@@ -53,6 +54,7 @@ describe('metrics equal the packages that people compare with', () => {
           c.per_class[key],
         )
       near(calibrationError(c.labels, c.gold, c.probabilities, c.ece_bins), c.ece)
+      near(logLoss(c.labels, c.gold, c.probabilities), c.log_loss)
     }
   })
 

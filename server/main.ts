@@ -1,5 +1,6 @@
 /** Puts the parts together: settings → database → stores → executor → services. Everything else receives what it needs as an argument. */
 import { readFileSync, statfsSync } from 'node:fs'
+import { totalmem } from 'node:os'
 import { join } from 'node:path'
 import { readModelHeader } from '../engine/inspect'
 import { registry } from '../nodes'
@@ -18,6 +19,12 @@ import { readSupervisor } from './supervisor-state'
 import { openTemplates } from './templates'
 import type { Services } from './trpc/services'
 import { downloadRoute, loginRoute, openWeb, trpcRoute, uploadRoute, type Web } from './web/routes'
+
+/** What a process here may use at most: the container's limit where there is one. */
+function machineMemory(): number {
+  const limit = process.constrainedMemory()
+  return limit > 0 && limit < totalmem() ? limit : totalmem()
+}
 
 export function freeBytes(folder: string): number | null {
   try {
@@ -65,6 +72,7 @@ export async function composeServices(env: Env, options: ComposeOptions): Promis
       digestOf: (request) => facts.digestOf(request),
       present: async (digest) => (await artifacts.has(digest)) !== null,
       freeBytes: async () => freeBytes(env.home),
+      memoryBytes: machineMemory,
     })
     const hub = new EventHub(storage)
     return {

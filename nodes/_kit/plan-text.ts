@@ -34,6 +34,7 @@ export type ReasonData =
   | { code: 'upstream-blocked'; node: string }
   | { code: 'no-space'; node: string; needed: number; free: number }
   | { code: 'no-worker'; node: string; resource: string }
+  | { code: 'little-memory'; node: string; needed: number; there: number }
 export type ReasonCode = ReasonData['code']
 export type Reason = ReasonData & { text: string }
 
@@ -102,6 +103,8 @@ export function reasonText(reason: ReasonData, title: (node: string) => string):
       return `${title(reason.node)} cannot run.`
     case 'no-space':
       return `Needs ${bytesText(reason.needed * 1.2)} of disk space; ${bytesText(reason.free)} is free.`
+    case 'little-memory':
+      return `Needs about ${bytesText(reason.needed)} of memory; this machine has ${bytesText(reason.there)}. A smaller batch, shorter rows or fewer open layers need less.`
     case 'no-worker':
       return `No worker that serves "${reason.resource}" is alive.`
   }
@@ -116,6 +119,8 @@ export function planSummary(totals: {
   seconds: number
   memoryBytes: number
   diskBytes: number
+  /** Memory of the machine; null when unknown. */
+  memoryThere?: number | null
 }): string {
   const nodes = (count: number) => `${count} ${count === 1 ? 'node' : 'nodes'}`
   const counts: string[] = []
@@ -125,7 +130,9 @@ export function planSummary(totals: {
   if (totals.blocked > 0) counts.push(`${counts.length > 0 ? totals.blocked : nodes(totals.blocked)} blocked`)
   const parts = [counts.join(', ') || 'nothing to do']
   if (totals.seconds > 0) parts.push(`about ${secondsText(totals.seconds)}`)
-  if (totals.memoryBytes > 0) parts.push(`needs ${bytesText(totals.memoryBytes)}`)
+  const there = totals.memoryThere ?? Number.POSITIVE_INFINITY
+  if (totals.memoryBytes > 0)
+    parts.push(`needs ${bytesText(totals.memoryBytes)}${totals.memoryBytes > there ? ` of ${bytesText(there)} there` : ''}`)
   if (totals.diskBytes > 0) parts.push(`writes ${bytesText(totals.diskBytes)}`)
   return parts.join(' · ')
 }

@@ -61,6 +61,8 @@ export type PlanFacts = {
   /** Nodes that run although a result exists. */
   forced?: readonly string[]
   freeBytes?: number | null
+  /** Memory of the machine that runs the nodes. */
+  memoryBytes?: number | null
   /** Queue classes that a live worker serves; null when unknown. */
   workers?: readonly string[] | null
 }
@@ -183,9 +185,9 @@ export function plan(args: {
   }
 
   const nodes = inside.map((id) => planned.get(id)).filter((node) => node !== undefined)
-  const spaced = blockForSpace(nodes, facts.freeBytes ?? null, word)
+  const spaced = warnOfMemory(blockForSpace(nodes, facts.freeBytes ?? null, word), facts.memoryBytes ?? null, word)
   const count = (action: PlanAction) => spaced.filter((node) => node.action === action).length
-  const working = spaced.filter((node) => node.action === 'run' || node.action === 'continue')
+  const working = spaced.filter(works)
   const totals = {
     run: count('run'),
     continue: count('continue'),
@@ -206,7 +208,7 @@ export function plan(args: {
     },
     problems,
     needs: { results: [...needs.results].sort(), checkpoints: [...needs.checkpoints].sort(), sources: [...needs.sources].sort() },
-    summary: { ...totals, text: planSummary(totals) },
+    summary: { ...totals, text: planSummary({ ...totals, memoryThere: facts.memoryBytes ?? null }) },
   }
 }
 
@@ -387,9 +389,20 @@ function calibrated(estimate: Estimate | null, last: LastRun | undefined): Estim
   return { ...estimate, seconds: estimate.seconds * factor }
 }
 
+const works = (node: PlanNode) => node.action === 'run' || node.action === 'continue'
+
+/** E-19: said before the run, not forbidden: the prediction is of the peak, and a system may swap. */
+function warnOfMemory(nodes: readonly PlanNode[], there: number | null, word: (data: ReasonData) => Reason): PlanNode[] {
+  return nodes.map((node) => {
+    const needed = works(node) ? (node.cost?.memoryBytes ?? 0) : 0
+    if (there === null || needed <= there) return node
+    return { ...node, reasons: [...node.reasons, word({ code: 'little-memory', node: node.node, needed, there })] }
+  })
+}
+
 /** less than 1.2 × the estimate free blocks what would write. */
 function blockForSpace(nodes: readonly PlanNode[], free: number | null, word: (data: ReasonData) => Reason): PlanNode[] {
-  const writes = (node: PlanNode) => (node.action === 'run' || node.action === 'continue') && (node.cost?.diskBytes ?? 0) > 0
+  const writes = (node: PlanNode) => works(node) && (node.cost?.diskBytes ?? 0) > 0
   const needed = nodes.filter(writes).reduce((sum, node) => sum + (node.cost?.diskBytes ?? 0), 0)
   if (free === null || free >= 1.2 * needed) return [...nodes]
   const blocked = new Map<string, PlanNode>()

@@ -30,6 +30,8 @@ export type PlanDeps = {
   /** Whether stored bytes are there, by size. */
   present(digest: string): Promise<boolean>
   freeBytes?(): Promise<number | null>
+  /** Memory of this machine, or of the container it is in. */
+  memoryBytes?(): number | null
 }
 
 export type PlanRequest = {
@@ -77,6 +79,7 @@ export async function planWithFacts(deps: PlanDeps, owner: string, request: Plan
     ...(request.pins && { pins: request.pins }),
     forced: request.forced ?? [],
     freeBytes,
+    memoryBytes: deps.memoryBytes?.() ?? null,
   }
   const results: Record<string, StoredResult | null> = {}
   const checkpoints: Record<string, readonly StoredCheckpoint[]> = {}

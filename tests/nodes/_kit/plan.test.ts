@@ -187,6 +187,21 @@ test('R-77: too little space blocks what would write', () => {
   expect(plan({ document, registry: stubRegistry, facts: { ...FACTS, freeBytes: 2_400 } }).summary.blocked).toBe(0)
 })
 
+test('E-19: a node that needs more memory than there is says so before it runs, and the summary too', () => {
+  const document = documentOf({ m: ['stub-model'], f: ['stub-freeze'] }, ['m.model -> f.model'])
+  const made = (memoryBytes: number | null) => plan({ document, registry: stubRegistry, facts: { ...FACTS, memoryBytes } })
+  const needed = made(null).summary.memoryBytes
+  expect(needed).toBeGreaterThan(0)
+  const short = made(needed - 1)
+  expect(short.summary.blocked).toBe(0)
+  expect(short.nodes.flatMap((node) => node.reasons.filter((reason) => reason.code === 'little-memory'))).toMatchObject([
+    { needed, there: needed - 1 },
+  ])
+  expect(short.summary.text).toMatch(/needs .* of .* there/)
+  expect(made(needed).nodes.flatMap((node) => node.reasons.map((reason) => reason.code))).not.toContain('little-memory')
+  expect(made(needed).summary.text).not.toContain('there')
+})
+
 test('R-65: larger extent continues, equal means interrupted, smaller only at exactly that step', () => {
   const def = stubRegistry['stub-train']
   if (!def) throw new Error('no stub-train')

@@ -103,13 +103,27 @@ export class Aligned {
   normalize(form: 'NFC' | 'NFD' | 'NFKC' | 'NFKD'): Aligned {
     if (this.text.normalize(form) === this.text) return this
     const pieces: { text: string; start: number; end: number }[] = []
-    // A starter and the marks behind it (conjoining jamo included) normalise independently of their neighbours.
-    for (const segment of this.text.matchAll(/[\s\S](?:\p{M}|[\u1160-\u11ff])*/gu)) {
-      pieces.push(...normalizeSegment(this.slice(segment.index, segment.index + segment[0].length), form))
+    const decomposed = form === 'NFC' || form === 'NFD' ? 'NFD' : 'NFKD'
+    const segment = (from: number, to: number) => {
+      if (to > from) pieces.push(...normalizeSegment(this.slice(from, to), form))
     }
+    let from = 0
+    let at = 0
+    // A starter and what joins it normalise independently of their neighbours.
+    for (const point of this.text) {
+      if (!JOINS_BEFORE.test(point.normalize(decomposed))) {
+        segment(from, at)
+        from = at
+      }
+      at += point.length
+    }
+    segment(from, at)
     return Aligned.fromPieces(pieces)
   }
 }
+
+/** Decompositions that may unite with what stands before: marks and conjoining jamo (a half-width voice mark decomposes to a mark). */
+const JOINS_BEFORE = /^[\p{M}\u1160-\u11ff]/u
 
 const isHigh = (code: number) => code >= 0xd800 && code < 0xdc00
 const isLow = (code: number) => code >= 0xdc00 && code < 0xe000

@@ -3,7 +3,8 @@ import { BPE } from '@huggingface/tokenizers'
 import { EngineError } from '../errors'
 import type { Json } from './pipeline'
 
-export type Piece = { readonly id: number; readonly from: number; readonly to: number }
+/** `surface`: the token is named by its text, not by its entry in the vocabulary. */
+export type Piece = { readonly id: number; readonly from: number; readonly to: number; readonly surface?: true }
 
 export interface WordModel {
   readonly vocab: ReadonlyMap<string, number>
@@ -145,7 +146,7 @@ function unigram(config: Json): WordModel {
           throw new EngineError('bad_argument', 'the text holds a character that this tokenizer cannot represent', {
             got: JSON.stringify(token),
           })
-        return [{ id: unknown, from, to }]
+        return [{ id: unknown, from, to, surface: true }]
       })
     },
   }

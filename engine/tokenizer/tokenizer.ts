@@ -218,14 +218,15 @@ export class Tokenizer {
         }
         for (const word of this.#preTokenize([inner])) {
           if (!word.text) continue
-          for (const { id, from, to } of this.#words(word)) {
+          for (const { id, from, to, surface } of this.#words(word)) {
             ids.push(id)
-            tokens.push(this.#tokens[id] as string)
-            offsets.push(this.#trimOffsets ? this.#trimmed(word, from, to) : word.range(from, to))
+            tokens.push(surface ? word.text.slice(from, to) : (this.#tokens[id] as string))
+            offsets.push(word.range(from, to))
           }
         }
       }
     }
+    if (this.#trimOffsets) for (const [i, token] of tokens.entries()) this.#trim(text, token, offsets[i] as [number, number], i === 0)
     if (!addSpecialTokens || (this.#template.length === 1 && this.#template[0] === 'text')) return { ids, offsets, tokens }
     const out: Encoding = { ids: [], offsets: [], tokens: [] }
     for (const part of this.#template) {
@@ -242,20 +243,21 @@ export class Tokenizer {
     return out
   }
 
-  /** Range of a token without the spaces at its ends. */
-  #trimmed(word: Aligned, from: number, to: number): [number, number] {
+  /**
+   * Takes the spaces at the ends of a token out of its range. As in the reference, the range shrinks by as many characters of the text as
+   * the token has spaces, whether or not these stand in the text; a single space before the first word may be one that was put there.
+   */
+  #trim(text: string, token: string, range: [number, number], first: boolean): void {
     const space = BYTE_TO_CHAR[32] as string
     const blank = (c: string | undefined) => c !== undefined && (c === space || /\p{White_Space}/u.test(c))
-    let left = from
-    let right = to
-    while (left < to && blank(word.text[left])) left++
-    while (right > left && blank(word.text[right - 1])) right--
-    if (this.#trimOffsets === 'prefix' && left > from && word.range(from, to)[0] === 0) left--
-    if (left >= right) {
-      const [, end] = word.range(from, to)
-      return [end, end]
-    }
-    return word.range(left, right)
+    let leading = 0
+    while (blank(token[leading])) leading++
+    let trailing = 0
+    while (blank(token[token.length - 1 - trailing])) trailing++
+    if (leading === 1 && this.#trimOffsets === 'prefix' && (first || range[0] === 0)) leading = 0
+    const half = (at: number) => /^[\ud800-\udbff][\udc00-\udfff]$/.test(text.slice(at - 1, at + 1))
+    while (leading-- > 0 && range[0] < range[1]) range[0] += half(range[0] + 1) ? 2 : 1
+    while (trailing-- > 0 && range[1] > range[0]) range[1] -= half(range[1] - 1) ? 2 : 1
   }
 
   /** Text of ids; ids outside the vocabulary are skipped. */

@@ -53,7 +53,7 @@ function OutlineRow({ id }: { id: string }) {
         }}
       >
         <Icon name={def?.icon ?? 'question'} />
-        <span className="n ell">{title}</span>
+        <span className="n">{title}</span>
         <State state={state.name} training={state.view.training}>
           {state.words}
         </State>

@@ -106,10 +106,8 @@ export function RunPanel({ pipelineId, runId, folded, onFold, onSelect, onShow }
       className="run-panel"
       items={RUN_TABS.map((value) => ({ value, label: TITLES[value], ...(value === 'progress' && problems > 0 && { count: problems }) }))}
       value={tab}
-      onValueChange={(next) => {
-        setTab(next)
-        if (folded) onFold()
-      }}
+      onValueChange={setTab}
+      onPress={folded ? onFold : undefined}
       right={
         <div className="row ml-auto gap-3 text-12">
           {!folded && tab === 'curves' && view && curveNodes(view.run, view.nodes).length > 0 ? (

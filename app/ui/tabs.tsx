@@ -12,6 +12,7 @@ export function Tabs<V extends string>({
   items,
   value,
   onValueChange,
+  onPress,
   right,
   slim = false,
   children,
@@ -21,6 +22,8 @@ export function Tabs<V extends string>({
   items: readonly TabItem<V>[]
   value: V
   onValueChange: (value: V) => void
+  /** A tab was pressed, also the one that is shown. Once per press, unlike `onValueChange`: Radix calls that for the press and for the focus. */
+  onPress?: (() => void) | undefined
   right?: ReactNode
   slim?: boolean
   children?: ReactNode
@@ -36,7 +39,7 @@ export function Tabs<V extends string>({
       >
         <Radix.List aria-label={label}>
           {items.map((item) => (
-            <Radix.Trigger key={item.value} value={item.value}>
+            <Radix.Trigger key={item.value} value={item.value} onClick={onPress}>
               {item.label}
               {item.count ? <span className="count">{item.count}</span> : null}
             </Radix.Trigger>

@@ -421,6 +421,17 @@ test(
       await page.getByRole('button', { name: 'Fit everything' }).click()
       for (let i = 0; i < 6; i++) await page.getByRole('button', { name: 'Zoom out' }).click()
       await page.locator('.far-title').first().waitFor()
+      // The run panel opens by a press on any of its tabs, also on the one that is shown, and stays open for the next.
+      const tall = async () => ((await editor.runPanel.boundingBox())?.height ?? 0) > 100
+      expect(await tall()).toBe(false)
+      await page.getByRole('tab', { name: 'Log' }).click()
+      await until('the run panel to open', tall)
+      await page.getByRole('tab', { name: 'Progress' }).click()
+      expect(await tall()).toBe(true)
+      await editor.button('Fold the run panel').click()
+      await until('it to fold', async () => !(await tall()))
+      await page.getByRole('tab', { name: 'Progress' }).click()
+      await until('it to open again', tall)
       await page.getByRole('button', { name: 'Fold', exact: true }).click()
       await page.getByRole('button', { name: 'Show the nodes' }).waitFor()
       await page.reload()

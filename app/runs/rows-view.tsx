@@ -14,7 +14,7 @@ import { Segmented } from '../ui/toggles'
 import { count, plural } from '../ui/words'
 import { Interval } from './interval'
 import { downloadHref } from './links'
-import { type FieldOfRow, fieldColumns, findRows, findValues, type RowFilter, type ScoredRow, scoredRow } from './rows'
+import { areShortAnswers, type FieldOfRow, fieldColumns, findRows, findValues, type RowFilter, type ScoredRow, scoredRow } from './rows'
 import { scoresOf } from './scores'
 
 const PAGE = 500
@@ -72,6 +72,7 @@ export function RowsTable({ rows, total, metrics, href }: { rows: readonly Score
   const [search, setSearch] = useState('')
   const [chosen, setChosen] = useState<string | null>(null)
   const columns = useMemo(() => fieldColumns(rows), [rows])
+  const short = useMemo(() => areShortAnswers(rows), [rows])
   const shown = useMemo(() => findRows(rows, filter, search), [rows, filter, search])
   const wrong = useMemo(() => rows.filter((row) => !row.correct).length, [rows])
   const gained = useMemo(() => findRows(rows, 'gained', '').length, [rows])
@@ -115,7 +116,7 @@ export function RowsTable({ rows, total, metrics, href }: { rows: readonly Score
               </a>
             </Button>
           </div>
-          <Table rows={shown} columns={columns} current={current?.id ?? null} onChoose={setChosen} />
+          <Table rows={shown} columns={columns} short={short} current={current?.id ?? null} onChoose={setChosen} />
           {total > rows.length ? (
             <p className="help flex-none border-line border-t px-3 py-2">
               The first {count(rows.length)} of {plural(total, 'row')}, worst first. The download has them all.
@@ -172,11 +173,14 @@ function Tiles({ metrics }: { metrics: Metrics }) {
 function Table({
   rows,
   columns,
+  short,
   current,
   onChoose,
 }: {
   rows: readonly ScoredRow[]
   columns: readonly string[]
+  /** Answers are words: their columns are narrow. */
+  short: boolean
   current: string | null
   onChoose: (id: string) => void
 }) {
@@ -185,7 +189,7 @@ function Table({
   const grid =
     columns.length > 0
       ? `52px minmax(160px, 1.3fr) repeat(${columns.length}, minmax(92px, 1fr)) 104px`
-      : '52px minmax(160px, 1.2fr) repeat(3, minmax(120px, 1fr)) 104px'
+      : `52px minmax(160px, ${short ? 3 : 1.2}fr) repeat(3, minmax(${short ? 88 : 120}px, 1fr)) 104px`
   const onKey = (event: KeyboardEvent) => {
     const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10 }[event.key]
     const at = rows.findIndex((row) => row.id === current)

@@ -83,6 +83,9 @@ export function fieldColumns(rows: readonly ScoredRow[]): string[] {
   return [...names]
 }
 
+/** Whether the expected answers are words rather than sentences, so that their columns can leave the room to the input. */
+export const areShortAnswers = (rows: readonly ScoredRow[]): boolean => rows.slice(0, 200).every((row) => row.expected.length <= 24)
+
 /** Where values lie in the text, longest first so that a value inside another is not marked twice; for marking what was found (D-14). */
 export function findValues(
   input: string,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { findLines, mergedLog } from '../../../app/runs/log-tab'
 import { emptyNodeRun, emptyRun } from '../../../app/runs/reduce'
-import { fieldColumns, findRows, findValues, scoredRow } from '../../../app/runs/rows'
+import { areShortAnswers, fieldColumns, findRows, findValues, scoredRow } from '../../../app/runs/rows'
 
 const row = (more: Record<string, unknown> = {}) =>
   scoredRow(
@@ -102,5 +102,12 @@ describe('log', () => {
     expect(findLines(all, { text: 'TRAIN step', level: 'all', node: '' }).map((l) => l.text)).toEqual(['step 1'])
     expect(findLines(all, { text: '', level: 'warn', node: '' }).map((l) => l.at)).toEqual([3, 4])
     expect(findLines(all, { text: '', level: 'error', node: 'b' })).toEqual([])
+  })
+})
+
+describe('columns of answers', () => {
+  it('are narrow where the answers are words', () => {
+    expect(areShortAnswers([row({ expected: 'fog' }), row({ expected: 'storm' })])).toBe(true)
+    expect(areShortAnswers([row({ expected: 'fog' }), row()])).toBe(false)
   })
 })

@@ -114,6 +114,16 @@ The **rows** come out worst first, with input, expected answer, the answer befor
         },
         advanced: true,
       }),
+    bf16: z
+      .union([z.literal('auto'), z.boolean()])
+      .default('auto')
+      .meta({
+        title: '16-bit products',
+        description:
+          'Compute matrix products in bfloat16, as in training; norms, softmax and loss stay in 32 bit. Automatic: where the machine is faster with it.',
+        labels: { auto: 'Automatic', true: 'On', false: 'Off' },
+        advanced: true,
+      }),
   }),
   inputs: {
     model: { kind: 'model', title: 'Model', description: 'The model to score.' },
@@ -210,8 +220,28 @@ The **rows** come out worst first, with input, expected answer, the answer befor
     let pass = 0
     const onProgress = (done: number) => ctx.progress(pass * rows.length + done, passes * rows.length, 'rows')
 
+    const bf16 = params.bf16 === 'auto' ? (ctx.engine.backend.bf16 ?? false) : params.bf16
+    ctx.log(`${ctx.engine.backend.name} on ${ctx.engine.backend.device}, ${bf16 ? 'bfloat16 products' : '32 bit'}`)
+    const options = {
+      max_new_tokens: params.max_new_tokens,
+      temperature: 0,
+      top_k: 0,
+      top_p: 1,
+      repetition_penalty: 1,
+      seed: ctx.seed,
+      batch_size: params.generation_batch_size,
+    }
     const lossOf = async (of: ModelHandle, who: string) => {
-      const result = await ctx.engine.evaluate({ model: of, data, max_length, batch_size: params.batch_size, train_on, onProgress })
+      const result = await ctx.engine.evaluate({
+        model: of,
+        data,
+        max_length,
+        batch_size: params.batch_size,
+        train_on,
+        bf16,
+        ...(writes && { answers: options }),
+        onProgress,
+      })
       ctx.signal.throwIfAborted()
       pass++
       ctx.log(`${who}: loss ${result.loss.toFixed(4)}, perplexity ${result.perplexity.toFixed(2)} over ${plural(result.tokens, 'token')}`)
@@ -219,20 +249,7 @@ The **rows** come out worst first, with input, expected answer, the answer befor
     }
     const expected = writes ? rows.map(answerOf) : []
     const answersOf = async (of: ModelHandle, who: string) => {
-      const result = await ctx.engine.generate({
-        model: of,
-        data,
-        options: {
-          max_new_tokens: params.max_new_tokens,
-          temperature: 0,
-          top_k: 0,
-          top_p: 1,
-          repetition_penalty: 1,
-          seed: ctx.seed,
-          batch_size: params.generation_batch_size,
-        },
-        onProgress,
-      })
+      const result = await ctx.engine.generate({ model: of, data, options, bf16, onProgress })
       ctx.signal.throwIfAborted()
       pass++
       const scores = scoreAnswers(expected, result.texts, params.answer_type)

@@ -31,7 +31,7 @@ export function openTensorFlow({ addon: file }: TensorFlowOptions): Backend {
   return {
     name: 'tensorflow',
     device: gpu ? 'GPU' : `${os.availableParallelism()} CPU cores`,
-    bf16: true,
+    bf16: gpu || multipliesBf16(),
     compile: async (programs) => {
       const executable = new TensorFlowExecutable(addon, programs, () => live.delete(executable))
       live.add(executable)
@@ -46,6 +46,16 @@ export function openTensorFlow({ addon: file }: TensorFlowOptions): Backend {
     close: () => {
       for (const executable of [...live]) executable.close()
     },
+  }
+}
+
+/** Whether this CPU has bf16 products. Without them oneDNN widens every operand, which is slower than fp32, or falls back to its reference loop. */
+export function multipliesBf16(cpuinfo: () => string = () => fs.readFileSync('/proc/cpuinfo', 'utf8')): boolean {
+  try {
+    return /^(?:flags|Features)\s*:.*\b(?:avx512_bf16|amx_bf16|bf16)\b/m.test(cpuinfo())
+  } catch {
+    // Not Linux: nothing is known, and fp32 is never wrong.
+    return false
   }
 }
 

@@ -126,6 +126,10 @@ export interface EngineAccess {
     max_length: number
     batch_size: number
     train_on: TrainArguments['train_on']
+    /** Products in bfloat16 where the backend is faster with it; absent: float32. */
+    bf16?: boolean
+    /** Answers to the same rows will be asked for next, with these options: preparing both at once saves loading the weights twice. */
+    answers?: GenerateOptions
     onProgress?(done: number, total: number): void
   }): Promise<{ loss: number; perplexity: number; tokens: number; rowLosses: number[] }>
   /** Answers for each row's prompt (its messages without the last assistant turn, or its prompt), in row order. */
@@ -133,6 +137,8 @@ export interface EngineAccess {
     model: ModelHandle
     data: DatasetHandle
     options: GenerateOptions
+    /** As in `evaluate`. */
+    bf16?: boolean
     onProgress?(done: number, total: number): void
   }): Promise<{ prompts: string[]; texts: string[]; tokens: number[]; truncated: boolean[] }>
   /** Writes an HF folder (F-10) as artifacts, reads it back and compares (F-57); throws when it does not match. */

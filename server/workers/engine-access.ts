@@ -5,13 +5,14 @@
  */
 import { createHash } from 'node:crypto'
 import * as fs from 'node:fs'
+import * as os from 'node:os'
 import * as path from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Backend } from '../../engine/backends/backend'
 import { openBackend } from '../../engine/backends/choose'
 import { type EncodedSet, encodeRows, promptOf, type Row } from '../../engine/data/encode'
 import { EngineError } from '../../engine/errors'
-import { evaluate } from '../../engine/evaluate/evaluate'
+import { evaluate, planEvaluate } from '../../engine/evaluate/evaluate'
 import { MODEL_TEXTS } from '../../engine/formats/model-texts'
 import { generate, planGenerate } from '../../engine/generate/generate'
 import { readModelHeader } from '../../engine/inspect'
@@ -28,6 +29,8 @@ type StoredFile = { path: string; digest: Digest; size: number }
 
 /** Models kept open: headers, tokenizer and file handles, no weights. */
 const OPEN_MODELS = 4
+/** Sets of weights kept on the backend: a model and its base, which are scored in turn. */
+const LOADED_MODELS = 2
 
 /**
  * @param options.root the checkout, where the install script lies
@@ -51,7 +54,8 @@ class WarmEngine {
   readonly #reason: string
   /** By base and delta; oldest first. */
   readonly #models = new Map<string, LoadedModel>()
-  #session: { key: string; session: InferenceSession } | null = null
+  /** By model and precision; oldest first. */
+  readonly #sessions = new Map<string, { model: string; session: InferenceSession }>()
 
   constructor(backend: Backend, reason: string) {
     this.#backend = backend
@@ -60,7 +64,7 @@ class WarmEngine {
 
   access(host: EngineHost): EngineAccess {
     return {
-      backend: { name: this.#backend.name, device: this.#backend.device, reason: this.#reason },
+      backend: { name: this.#backend.name, device: this.#backend.device, reason: this.#reason, bf16: this.#backend.bf16 },
       importModel: (source) => importModel(host, source),
       header: async (handle) => ({
         ...readModelHeader(await locate(host, handle)),
@@ -70,27 +74,27 @@ class WarmEngine {
       }),
       train: (job) => this.#train(host, job),
       evaluate: async (job) => {
-        const { model, session } = await this.#loaded(host, job.model)
+        const { model, session } = await this.#loaded(host, job.model, job.bf16)
         const { set, rows } = await this.#encode(host, model, job.data, job.max_length, job.train_on)
+        const batching = { batch: job.batch_size, padId: model.padId, signal: host.signal }
+        if (job.answers) {
+          // Whatever is compiled later costs another load of all weights.
+          const prompts = (await promptsOf(host, model, job.data)).map(({ ids }) => ids)
+          const groups = planGenerate(session, prompts, { maxNewTokens: job.answers.max_new_tokens, batch: job.answers.batch_size })
+          await session.prepare([
+            ...planEvaluate(session, set, job.batch_size).programs,
+            ...groups.flatMap((group) => [group.prefill, group.decode]),
+          ])
+        }
         const { loss, perplexity, tokens, rowLosses } = await evaluate(session, set, rows, {
-          batch: job.batch_size,
-          padId: model.padId,
-          signal: host.signal,
+          ...batching,
           ...(job.onProgress && { onProgress: job.onProgress }),
         })
         return { loss, perplexity, tokens, rowLosses: [...rowLosses] }
       },
       generate: async (job) => {
-        const { model, session } = await this.#loaded(host, job.model)
-        const rows = await readRows(host.artifacts, job.data)
-        const prompts = rows.map((row, i) => {
-          const prompt = promptOf(model, row)
-          if (prompt) return prompt
-          throw new EngineError('bad_argument', 'raw text asks the model nothing', {
-            where: `row ${i + 1}`,
-            expected: 'messages, or a prompt and a completion',
-          })
-        })
+        const { model, session } = await this.#loaded(host, job.model, job.bf16)
+        const prompts = await promptsOf(host, model, job.data)
         const { options } = job
         const answers = await generate(
           session,
@@ -134,27 +138,40 @@ class WarmEngine {
     this.#models.set(key, model)
     for (const [old, oldest] of this.#models) {
       if (this.#models.size <= OPEN_MODELS) break
-      if (this.#session?.key === old) continue
+      if ([...this.#sessions.values()].some(({ model: used }) => used === old)) continue
       oldest.close()
       this.#models.delete(old)
     }
     return model
   }
 
-  /** The model with its weights on the backend, in fp32: scores must not depend on the rounding of a training precision. */
-  async #loaded(host: EngineHost, handle: ModelHandle): Promise<{ model: LoadedModel; session: InferenceSession }> {
+  /** The model with its weights on the backend: in fp32 unless asked otherwise, so that what is compared with others is not rounded. */
+  async #loaded(host: EngineHost, handle: ModelHandle, bf16 = false): Promise<{ model: LoadedModel; session: InferenceSession }> {
     const model = await this.#open(host, handle)
-    const key = keyOf(handle)
-    if (this.#session?.key !== key) {
-      this.#unload()
-      this.#session = { key, session: new InferenceSession(this.#backend, model) }
+    const precision = bf16 && this.#backend.bf16 ? 'bf16' : 'fp32'
+    const key = `${keyOf(handle)} ${precision}`
+    const known = this.#sessions.get(key)
+    const session = known?.session ?? new InferenceSession(this.#backend, model, precision)
+    this.#sessions.delete(key)
+    this.#sessions.set(key, { model: keyOf(handle), session })
+    for (const old of this.#sessions.keys()) {
+      if (this.#sessions.size <= this.#room(model)) break
+      this.#unload(old)
     }
-    return { model, session: this.#session.session }
+    return { model, session }
   }
 
-  #unload(): void {
-    this.#session?.session.close()
-    this.#session = null
+  /** How many sets of weights may stay: one, unless a second of this size leaves half of the free memory alone. */
+  #room(model: LoadedModel): number {
+    const parameters = model.model.parameters.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0)
+    return this.#backend.name === 'tensorflow' && parameters * 4 < os.freemem() / 4 ? LOADED_MODELS : 1
+  }
+
+  #unload(...keys: string[]): void {
+    for (const key of keys.length ? keys : [...this.#sessions.keys()]) {
+      this.#sessions.get(key)?.session.close()
+      this.#sessions.delete(key)
+    }
   }
 
   async #encode(
@@ -272,6 +289,18 @@ class WarmEngine {
       again.close()
     }
   }
+}
+
+/** What the model is asked in each row. */
+async function promptsOf(host: EngineHost, model: LoadedModel, data: DatasetHandle) {
+  return (await readRows(host.artifacts, data)).map((row, i) => {
+    const prompt = promptOf(model, row)
+    if (prompt) return prompt
+    throw new EngineError('bad_argument', 'raw text asks the model nothing', {
+      where: `row ${i + 1}`,
+      expected: 'messages, or a prompt and a completion',
+    })
+  })
 }
 
 const keyOf = (handle: ModelHandle): string => `${handle.base.manifest}/${handle.delta ?? 'base'}`

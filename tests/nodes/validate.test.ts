@@ -15,8 +15,11 @@ const answers: Record<string, string[]> = {
 async function run(model: ModelHandle, given: Record<string, unknown> = {}, format: DatasetHandle['format'] = 'prompt_completion') {
   const calls: string[] = []
   const who = (m: ModelHandle) => (m.delta ? 'tuned' : 'base')
+  const products: (boolean | undefined)[] = []
   const memory = memoryContext({
+    backend: { name: 'tensorflow', device: '2 CPU cores', reason: '', bf16: true },
     async evaluate(job) {
+      products.push(job.bf16)
       calls.push(`evaluate ${who(job.model)} ${job.data.rows}`)
       return {
         loss: job.model.delta ? 0.5 : 2,
@@ -26,6 +29,7 @@ async function run(model: ModelHandle, given: Record<string, unknown> = {}, form
       }
     },
     async generate(job) {
+      products.push(job.bf16)
       calls.push(`generate ${who(job.model)} ${job.options.max_new_tokens} ${job.options.temperature}`)
       const texts = (answers[who(job.model)] ?? []).slice(0, job.data.rows)
       return { prompts: texts, texts, tokens: texts.map(() => 5), truncated: texts.map((_, i) => i === 0 && !job.model.delta) }
@@ -51,6 +55,7 @@ async function run(model: ModelHandle, given: Record<string, unknown> = {}, form
     handle: DatasetHandle.parse(out.rows),
     rows: await memory.rowsOf(out.rows),
     calls,
+    products,
     logs: memory.logs.map((l) => l.text),
   }
 }
@@ -73,6 +78,15 @@ describe('validate', () => {
     expect(metrics.exact_match_gain).toBeCloseTo(2 / 3)
     expect(metrics.exact_match_gain_low).toBeGreaterThanOrEqual(0)
     expect(metrics.exact_match_gain_high).toBe(1)
+  })
+
+  test('loss and answers of both models are computed in the precision that the log names', async () => {
+    const fast = await run(tuned)
+    expect(fast.products).toEqual([true, true, true, true])
+    expect(fast.logs[0]).toBe('tensorflow on 2 CPU cores, bfloat16 products')
+    const exact = await run(tuned, { bf16: false })
+    expect(exact.products).toEqual([false, false, false, false])
+    expect(exact.logs[0]).toBe('tensorflow on 2 CPU cores, 32 bit')
   })
 
   test('the rows come worst first, with input, expected answer, before and after', async () => {

@@ -5,6 +5,7 @@ import * as path from 'node:path'
 import { build } from 'esbuild'
 import { describe, expect, test } from 'vitest'
 import { openBackend } from '../../../engine/backends/choose'
+import { multipliesBf16 } from '../../../engine/backends/tensorflow'
 import { Builder } from '../../../engine/graph/builder'
 import { adamFeeds, planWeights, trainStep, writeWeights } from '../../../engine/programs/index'
 import { ensureEngine } from '../../../scripts/engine-install.mjs'
@@ -174,4 +175,17 @@ describe('the fastest backend that runs here is chosen, with the reason', () => 
     expect(backend.name).toBe('wasm')
     expect(reason).toMatch(/TensorFlow could not be loaded/)
   })
+})
+
+test('bf16 is offered where the processor has such products, and nowhere else', () => {
+  const x86 = (flags: string) => () => `processor\t: 0\nmodel name\t: some bf16 CPU\nflags\t\t: fpu sse ${flags} avx512vl\n`
+  expect(multipliesBf16(x86('avx512_bf16'))).toBe(true)
+  expect(multipliesBf16(x86('amx_tile amx_bf16'))).toBe(true)
+  expect(multipliesBf16(x86('avx512f'))).toBe(false)
+  expect(multipliesBf16(() => 'Features\t: fp asimd bf16 i8mm\n')).toBe(true)
+  expect(
+    multipliesBf16(() => {
+      throw new Error('no such file')
+    }),
+  ).toBe(false)
 })

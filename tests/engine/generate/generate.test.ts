@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { encodeRows } from '../../../engine/data/encode'
 import { evaluate } from '../../../engine/evaluate/evaluate'
-import { type GenerateOptions, generate } from '../../../engine/generate/generate'
+import { type GenerateOptions, generate, planGenerate } from '../../../engine/generate/generate'
 import type { LoadedModel } from '../../../engine/model'
 import { InferenceSession } from '../../../engine/session'
 import { tensorFlow } from '../support/backend'
@@ -38,6 +38,26 @@ describe('E-13: generation', () => {
     const drawn = { temperature: 0.9, topK: 20, seed: 4 }
     expect(await say({ ...drawn, batch: 2 })).toEqual(await say(drawn))
     expect(await say({ ...drawn, seed: 5 })).not.toEqual(await say(drawn))
+  })
+
+  it('computes no rows that nobody asked for: groups are of one size, as large as allowed', () => {
+    const sizes = (rows: number, batch: number) =>
+      planGenerate(
+        session,
+        Array.from({ length: rows }, () => [5, 6]),
+        { maxNewTokens: 4, batch },
+      ).map(({ rows: own, size }) => [own.length, size])
+    expect(sizes(48, 24)).toEqual([
+      [24, 24],
+      [24, 24],
+    ])
+    expect(sizes(3, 16)).toEqual([[3, 3]])
+    expect(sizes(50, 24)).toEqual([
+      [17, 17],
+      [17, 17],
+      [16, 17],
+    ])
+    expect(sizes(0, 8)).toEqual([])
   })
 
   it('ends at stop tokens, which are not part of the answer, and at the limit', async () => {

@@ -14,6 +14,7 @@ import { EditorProvider } from './context'
 import { dropDraft, readDraft } from './draft'
 import { EditorShell } from './editor-shell'
 import { sameJson } from './editor-state'
+import { NARROW, NarrowPage } from './narrow-page'
 
 export default function EditorPage({ id, fresh }: { id: string; fresh: boolean }) {
   const trpc = useTRPC()
@@ -28,6 +29,8 @@ export default function EditorPage({ id, fresh }: { id: string; fresh: boolean }
     refetchOnReconnect: false,
   })
   const [draft] = useState(() => readDraft(id))
+  // Decided once: an editor that is open stays open, however its window is changed.
+  const [narrow, setNarrow] = useState(() => window.innerWidth < NARROW)
   if (error) {
     const fault = faultOf(error)
     return (
@@ -54,6 +57,7 @@ export default function EditorPage({ id, fresh }: { id: string; fresh: boolean }
     )
   }
   if (!data) return <div className="opening" aria-busy="true" />
+  if (narrow) return <NarrowPage id={id} name={data.name} onEdit={() => setNarrow(false)} />
   const offered = draft && !sameJson(draft.document, data.document) ? draft : null
   if (draft && !offered) dropDraft(id)
   return (

@@ -463,6 +463,23 @@ test(
   LIMIT,
 )
 
+test(
+  'UX-8: a phone gets the runs of a pipeline to read, and the editor only when it asks for it',
+  () =>
+    inSession(browser, product.url, { width: 390, height: 844, hasTouch: true }, async ({ page }) => {
+      const { id } = await ask<{ id: string }>(page, 'pipelines.create', { template: 'first-look' })
+      await page.goto(`${new URL(page.url()).origin}/pipelines/${id}`)
+      await page.getByText('The editor needs a wider window').waitFor()
+      await page.getByText('No runs yet').waitFor()
+      await shot(page, 'phone-pipeline')
+      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390)
+      expect.soft(await axe(page)).toEqual([])
+      await page.getByRole('button', { name: 'Open it all the same' }).click()
+      await page.locator('[data-canvas]').waitFor()
+    }),
+  LIMIT,
+)
+
 for (const options of [
   { theme: 'light' },
   { theme: 'dark' },

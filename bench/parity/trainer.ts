@@ -1,10 +1,12 @@
 /** One training as the cases of training/ describe it: data, programs, steps, and what of the log is compared. */
 import type { Executable } from '../../engine/backends/backend'
+import { EngineError } from '../../engine/errors'
 import {
   accumulate,
-  adamFeeds,
   applyGradients,
   logits,
+  type OptimizerSpec,
+  optimizerFeeds,
   planWeights,
   trainStep,
   type WeightPlan,
@@ -68,6 +70,22 @@ function batchesOf(data: Tensors): { steps: Batch[][]; batch: number; length: nu
   return { steps: Array.from({ length: stepCount }, (_, s) => padded.slice(s * micros, (s + 1) * micros)), batch, length, room }
 }
 
+/** Hyper-parameters by torch's names; AdamW unless they name another. */
+function optimizerOf(h: Json): OptimizerSpec {
+  const maxGradNorm = h.max_grad_norm ?? 0
+  const [beta1, beta2] = h.betas ?? []
+  switch (h.optimizer ?? 'adamw') {
+    case 'adamw':
+      return { beta1, beta2, epsilon: h.eps, maxGradNorm }
+    case 'lion':
+      return { name: 'lion', beta1, beta2, maxGradNorm }
+    case 'sgd':
+      return { name: 'sgd', momentum: h.momentum ?? 0, nesterov: h.nesterov ?? false, maxGradNorm }
+    default:
+      throw new EngineError('unsupported', `the optimizer ${h.optimizer} is not built`)
+  }
+}
+
 export type Trainer = {
   weights: WeightSource
   plan: WeightPlan
@@ -86,7 +104,7 @@ export async function openTrainer(
 ): Promise<Trainer> {
   const plan = planWeights(weights.model, { trainable: names, precision: 'fp32' })
   const { steps, batch, length, room } = batchesOf(data)
-  const optimizer = { beta1: h.betas[0], beta2: h.betas[1], epsilon: h.eps, maxGradNorm: h.max_grad_norm ?? 0 }
+  const optimizer = optimizerOf(h)
   const fused = (h.accumulation ?? 1) === 1
   const shape = { batch, length, labels: room }
   const step = fused ? trainStep(plan, { ...shape, optimizer }) : accumulate(plan, shape)
@@ -111,7 +129,7 @@ export async function openTrainer(
         const micros = steps[i] as Batch[]
         const labels = micros.reduce((sum, m) => sum + m.labels, 0)
         const rate = learningRateAt(rates, i)
-        const adam = adamFeeds({ learningRate: [rate], weightDecay: [h.weight_decay], step: i + 1, optimizer })
+        const adam = optimizerFeeds({ learningRate: [rate], weightDecay: [h.weight_decay], step: i + 1, optimizer })
         const micro: number[] = []
         let norm = Number.NaN
         for (const { ids, rows, targets, weights } of micros) {

@@ -1,8 +1,8 @@
 /** AdamW as torch.optim.AdamW computes it, split between JavaScript (scalars, float64) and the graph (everything per element). */
 import type { Builder } from '../graph/builder'
-import type { Tensor } from '../graph/types'
+import type { Update } from './optimizers'
 import type { AdamWSpec } from './spec'
-import { declareState, declareWeight, type StoredWeight } from './weights'
+import { declareState } from './weights'
 
 export interface AdamFeeds {
   /** Per group. */
@@ -39,43 +39,9 @@ export function adamFeeds({
   }
 }
 
-/**
- * Adds clipping and the update of every trainable weight. `gradients[i]` belongs to `weights[i]`. Returns the global norm before clipping.
- */
-export function applyAdamW(g: Builder, spec: AdamWSpec, weights: readonly StoredWeight[], gradients: readonly Tensor[]): Tensor {
-  const groups = 1 + (spec.groups?.length ?? 0)
-  const scalars = (name: string) => g.split(g.feed(name, [groups], 'f32'), 0, Array<number>(groups).fill(1)).map((x) => g.reshape(x, []))
-  const [stepSizes, decays] = [scalars('stepSize'), scalars('decay')]
-  const epsilon = g.reshape(g.feed('epsilon', [1], 'f32'), [])
-  const norm = globalNorm(g, gradients)
-  const clip =
-    spec.maxGradNorm > 0 ? g.minimum(g.fill(1, 'f32'), g.div(g.fill(spec.maxGradNorm, 'f32'), g.add(norm, g.fill(1e-6, 'f32')))) : null
-  for (const [i, weight] of weights.entries()) {
-    const gradient = gradients[i] as Tensor
-    const variable = declareWeight(g, weight)
-    const group = groupOf(spec, weight)
-    if (weight.shape.length >= 2) g.assign(variable, g.mul(g.read(variable), decays[group] as Tensor))
-    g.adam(
-      {
-        variable,
-        first: declareState(g, weight, 'first'),
-        second: declareState(g, weight, 'second'),
-        beta1: spec.beta1,
-        beta2: spec.beta2,
-      },
-      clip ? g.mul(gradient, clip) : gradient,
-      stepSizes[group] as Tensor,
-      epsilon,
-    )
-  }
-  return norm
+/** p ← p·decay for parameters of two or more dimensions, then the kernel. */
+export function adamUpdate(g: Builder, { beta1, beta2 }: AdamWSpec, { weight, variable, gradient, stepSize, decay, feed }: Update): void {
+  if (weight.shape.length >= 2) g.assign(variable, g.mul(g.read(variable), decay))
+  const moments = { first: declareState(g, weight, 'first'), second: declareState(g, weight, 'second') }
+  g.adam({ variable, ...moments, beta1, beta2 }, gradient, stepSize, feed('epsilon'))
 }
-
-/** √ Σ g² over all gradients. */
-function globalNorm(g: Builder, gradients: readonly Tensor[]): Tensor {
-  const total = gradients.map((gradient) => g.halfSquaredNorm(gradient)).reduce((sum, own) => g.add(sum, own))
-  return g.sqrt(g.mul(total, g.fill(2, 'f32')))
-}
-
-const groupOf = (spec: AdamWSpec, { parameters }: StoredWeight): number =>
-  1 + (spec.groups ?? []).findIndex((names) => parameters.every(({ spec: { name } }) => names.includes(name)))

@@ -14,6 +14,7 @@
 export { type AdamFeeds, adamFeeds } from './adam'
 export { evaluate, logits, lowestTrainableBlock, prefix } from './evaluate'
 export { decode, prefill } from './generate'
+export { momentsOf, optimizerFeeds } from './optimizers'
 export { accumulatePreference, evaluatePreference, mismatchKl, type PreferenceSpec, preferenceStep } from './preference'
 export * from './spec'
 export { accumulate, applyGradients, trainStep } from './train-step'

@@ -3,10 +3,10 @@ import { EngineError } from '../errors'
 import { Builder } from '../graph/builder'
 import { type KtoLoss, ktoLosses, needsReference, type PairLoss, pairLosses } from '../graph/layers/preference'
 import type { Program, Tensor } from '../graph/types'
-import { applyAdamW } from './adam'
 import { forward, rowsFeed } from './forward'
 import { headLogits } from './network'
-import type { AdamWSpec, BatchSpec, LabelSpec } from './spec'
+import { applyOptimizer } from './optimizers'
+import type { BatchSpec, LabelSpec, OptimizerSpec } from './spec'
 import { addGradients, gradientsOf, programName } from './train-step'
 import type { WeightPlan } from './weights'
 
@@ -85,12 +85,12 @@ function lossOf(g: Builder, plan: WeightPlan, spec: PreferenceSpec): Result {
 
 const nameOf = (kind: string, spec: PreferenceSpec) => `${programName(kind, spec)}-${spec.loss.type}`
 
-/** One optimizer step over one batch, fused. Feeds and fetches as above, besides adamFeeds() and `gradNorm`. */
-export function preferenceStep(plan: WeightPlan, spec: PreferenceSpec & { optimizer: AdamWSpec; name?: string }): Program {
+/** One optimizer step over one batch, fused. Feeds and fetches as above, besides optimizerFeeds() and `gradNorm`. */
+export function preferenceStep(plan: WeightPlan, spec: PreferenceSpec & { optimizer: OptimizerSpec; name?: string }): Program {
   const g = new Builder()
   const result = lossOf(g, plan, spec)
   const { weights, gradients } = gradientsOf(g, plan, result.loss, spec)
-  return g.finish(spec.name ?? nameOf('prefer', spec), { ...result, gradNorm: applyAdamW(g, spec.optimizer, weights, gradients) })
+  return g.finish(spec.name ?? nameOf('prefer', spec), { ...result, gradNorm: applyOptimizer(g, spec.optimizer, weights, gradients) })
 }
 
 /** The same, adding gradients up for `applyGradients`. */

@@ -39,11 +39,8 @@ export interface LabelSpec {
   readonly labels: number
 }
 
-export interface AdamWSpec {
-  readonly beta1: number
-  readonly beta2: number
-  /** Added after the bias-corrected square root, as in torch.optim.AdamW. */
-  readonly epsilon: number
+/** What all optimizers have. */
+interface UpdateSpec {
   /** Global norm to which gradients are scaled down, min(1, max / (norm + 1e-6)); 0: never. */
   readonly maxGradNorm: number
   /**
@@ -53,24 +50,49 @@ export interface AdamWSpec {
   readonly groups?: readonly (readonly string[])[]
 }
 
+export interface AdamWSpec extends UpdateSpec {
+  readonly name?: 'adamw'
+  readonly beta1: number
+  readonly beta2: number
+  /** Added after the bias-corrected square root, as in torch.optim.AdamW. */
+  readonly epsilon: number
+}
+
+/** Lion: the sign of a momentum is the direction; decay as in AdamW. Keeps one moment; wants about a tenth of AdamW's learning rate. */
+export interface LionSpec extends UpdateSpec {
+  readonly name: 'lion'
+  readonly beta1: number
+  readonly beta2: number
+}
+
+/** torch.optim.SGD: decay is added to the gradient. Keeps one moment when there is momentum, else none. */
+export interface SgdSpec extends UpdateSpec {
+  readonly name: 'sgd'
+  /** 0: none. */
+  readonly momentum: number
+  readonly nesterov?: boolean
+}
+
+export type OptimizerSpec = AdamWSpec | LionSpec | SgdSpec
+
 /**
  * One optimizer step over one batch, fused (accumulation 1).
  * Feeds: `ids` i32[batch, length] (or `hidden`), labels as above, `scale` f32[] = 1 / label tokens of the whole step, and what
- * `adamFeeds()` returns. Fetches: `loss` f32[] = Σ weight · cross-entropy in nats, unscaled; `gradNorm` f32[] before clipping.
+ * `optimizerFeeds()` returns (for AdamW, `adamFeeds()`). Fetches: `loss` f32[] = Σ weight · cross-entropy in nats, unscaled; `gradNorm` f32[] before clipping.
  */
 export interface TrainStepSpec extends BatchSpec, LabelSpec {
-  readonly optimizer: AdamWSpec
+  readonly optimizer: OptimizerSpec
   readonly name?: string
 }
 
-/** `accumulate`: as trainStep, but adds gradients to accumulators. Feeds as trainStep without adamFeeds; fetches `loss`. */
+/** `accumulate`: as trainStep, but adds gradients to accumulators. Feeds as trainStep without those of the optimizer; fetches `loss`. */
 export interface AccumulateSpec extends BatchSpec, LabelSpec {
   readonly name?: string
 }
 
-/** `applyGradients`: clips, updates and clears the accumulators. Feeds `adamFeeds()`; fetches `gradNorm`. */
+/** `applyGradients`: clips, updates and clears the accumulators. Feeds `optimizerFeeds()`; fetches `gradNorm`. */
 export interface ApplySpec {
-  readonly optimizer: AdamWSpec
+  readonly optimizer: OptimizerSpec
   readonly name?: string
 }
 

@@ -2,15 +2,15 @@
 import { EngineError } from '../errors'
 import { Builder } from '../graph/builder'
 import type { Program, Tensor } from '../graph/types'
-import { applyAdamW } from './adam'
 import { labelLoss } from './forward'
+import { applyOptimizer } from './optimizers'
 import type { AccumulateSpec, ApplySpec, BatchSpec, LabelSpec, TrainStepSpec } from './spec'
 import { declareState, declareWeight, type StoredWeight, type WeightPlan } from './weights'
 
 export function trainStep(plan: WeightPlan, spec: TrainStepSpec): Program {
   const g = new Builder()
   const { loss, weights, gradients } = backward(g, plan, spec)
-  const gradNorm = applyAdamW(g, spec.optimizer, weights, gradients)
+  const gradNorm = applyOptimizer(g, spec.optimizer, weights, gradients)
   return g.finish(spec.name ?? programName('train', spec), { loss, gradNorm })
 }
 
@@ -25,7 +25,7 @@ export function applyGradients(plan: WeightPlan, spec: ApplySpec): Program {
   const g = new Builder()
   const weights = trainable(plan)
   const sums = weights.map((weight) => declareState(g, weight, 'gradient'))
-  const gradNorm = applyAdamW(
+  const gradNorm = applyOptimizer(
     g,
     spec.optimizer,
     weights,

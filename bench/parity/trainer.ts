@@ -35,6 +35,10 @@ export function scheduleOf(
     ...(options.power !== undefined && { power: options.power }),
     ...(minimumShare !== undefined && { minimumShare }),
     ...(options.num_decay_steps !== undefined && { decaySteps: options.num_decay_steps }),
+    ...(options.num_stable_steps !== undefined && { stableSteps: options.num_stable_steps }),
+    ...(options.warmup_lr_rate !== undefined && { warmupShare: options.warmup_lr_rate }),
+    ...(options.warmup_type !== undefined && { warmupType: options.warmup_type }),
+    ...(options.decay_type !== undefined && { decayType: options.decay_type }),
   }
 }
 

@@ -10,6 +10,7 @@ export const SCHEDULES = [
   'polynomial',
   'inverse_sqrt',
   'cosine_with_min_lr',
+  'cosine_warmup_with_min_lr',
   'warmup_stable_decay',
 ] as const
 export type ScheduleName = (typeof SCHEDULES)[number]
@@ -19,22 +20,37 @@ export type ScheduleSpec = {
   readonly baseRate: number
   readonly warmupSteps: number
   readonly totalSteps: number
-  /** cosine_with_restarts: 1. */
+  /** Waves of the cosine: 1 with restarts, else 0.5, which ends at the bottom. */
   readonly cycles?: number
   /** polynomial: 1e-7 and 1. */
   readonly endRate?: number
   readonly power?: number
-  /** cosine_with_min_lr, warmup_stable_decay: share of the base rate that stays. */
+  /** cosine_with_min_lr, cosine_warmup_with_min_lr, warmup_stable_decay: share of the base rate that stays. */
   readonly minimumShare?: number
+  /** cosine_warmup_with_min_lr: share at which warm-up begins. */
+  readonly warmupShare?: number
   /** warmup_stable_decay. */
   readonly decaySteps?: number
+  /** warmup_stable_decay: all that warm-up and decay leave. */
+  readonly stableSteps?: number
+  readonly warmupType?: Curve
+  readonly decayType?: Curve
 }
 
 /** F-2: below 1 a share of all steps, rounded up; else a count. */
 export const warmupStepsOf = (warmup: number, totalSteps: number): number =>
   warmup < 1 ? Math.ceil(warmup * totalSteps) : Math.trunc(warmup)
 
-const halfCosine = (progress: number): number => 0.5 * (1 + Math.cos(Math.PI * progress))
+export const CURVES = ['linear', 'cosine', '1-sqrt'] as const
+export type Curve = (typeof CURVES)[number]
+
+/** From 1 down; at half a cycle it is at 0 when progress is 1. */
+const cosine = (progress: number, cycles = 0.5): number => 0.5 * (1 + Math.cos(Math.PI * cycles * 2 * progress))
+
+const rise = (curve: Curve, progress: number): number =>
+  curve === 'linear' ? progress : curve === 'cosine' ? 1 - cosine(progress) : 1 - Math.sqrt(1 - progress)
+const fall = (curve: Curve, progress: number, cycles?: number): number =>
+  curve === 'linear' ? 1 - progress : curve === 'cosine' ? cosine(progress, cycles) : 1 - Math.sqrt(progress)
 
 /**
  * Learning rate of update `step` (0-based). With warm-up the first update has rate 0: it fills the moments and moves nothing, as in the
@@ -48,9 +64,18 @@ function factorAt(spec: ScheduleSpec, step: number): number {
   const { name, warmupSteps: warmup, totalSteps: total } = spec
   const minimum = spec.minimumShare ?? 0
   if (name === 'constant') return 1
+  if (name === 'cosine_warmup_with_min_lr') {
+    // Counts from 1: the first update moves, and the last is at the minimum.
+    if (step >= warmup) {
+      const progress = (step - warmup + 1) / Math.max(1, total - warmup)
+      return Math.max(0, cosine(progress, spec.cycles) * (1 - minimum) + minimum)
+    }
+    const from = spec.warmupShare
+    return from === undefined ? (step + 1) / Math.max(1, warmup) : from + ((1 - from) * step) / Math.max(1, warmup - 1)
+  }
   if (step < warmup) {
-    const rising = step / Math.max(1, warmup)
-    return name === 'warmup_stable_decay' ? rising * (1 - minimum) + minimum : rising
+    const progress = step / Math.max(1, warmup)
+    return name === 'warmup_stable_decay' ? Math.max(0, rise(spec.warmupType ?? 'linear', progress) * (1 - minimum) + minimum) : progress
   }
   const progress = (step - warmup) / Math.max(1, total - warmup)
   switch (name) {
@@ -59,9 +84,9 @@ function factorAt(spec: ScheduleSpec, step: number): number {
     case 'linear':
       return Math.max(0, (total - step) / Math.max(1, total - warmup))
     case 'cosine':
-      return Math.max(0, halfCosine(progress))
+      return Math.max(0, cosine(progress, spec.cycles))
     case 'cosine_with_restarts':
-      return progress >= 1 ? 0 : Math.max(0, halfCosine(((spec.cycles ?? 1) * progress) % 1))
+      return progress >= 1 ? 0 : Math.max(0, cosine(((spec.cycles ?? 1) * progress) % 1))
     case 'polynomial': {
       const end = spec.endRate ?? 1e-7
       if (step > total) return end / spec.baseRate
@@ -72,17 +97,18 @@ function factorAt(spec: ScheduleSpec, step: number): number {
       return 1 / Math.sqrt((step + scale - warmup) / scale)
     }
     case 'cosine_with_min_lr':
-      return Math.max(0, halfCosine(progress) * (1 - minimum) + minimum)
+      return Math.max(0, cosine(progress, spec.cycles) * (1 - minimum) + minimum)
     case 'warmup_stable_decay': {
       const decay = spec.decaySteps
       if (decay === undefined)
         throw new EngineError('bad_argument', 'warmup_stable_decay needs the number of decay steps', {
           where: 'lr_scheduler_kwargs.num_decay_steps',
         })
-      const stable = total - warmup - decay
+      const stable = spec.stableSteps ?? total - warmup - decay
       if (step < warmup + stable) return 1
-      if (step < total) return Math.max(0, halfCosine((step - warmup - stable) / Math.max(1, decay))) * (1 - minimum) + minimum
-      return minimum
+      const progress = (step - warmup - stable) / Math.max(1, decay)
+      if (progress >= 1) return minimum
+      return Math.max(0, fall(spec.decayType ?? 'cosine', progress, spec.cycles) * (1 - minimum) + minimum)
     }
   }
 }

@@ -10,11 +10,11 @@ type Case = {
   base_lr: number
   warmup_steps: number
   total_steps: number
-  options: Record<string, number>
+  options: Record<string, never>
   lr_used_at_step: number[]
   lr_after_last_step: number
 }
-it.each((schedules as Case[]).map((c) => [`${c.schedule} with ${c.warmup_steps} warm-up steps`, c] as const))(
+it.each((schedules as Case[]).map((c) => [`${c.schedule} with ${c.warmup_steps} warm-up steps ${JSON.stringify(c.options)}`, c] as const))(
   'E-1: %s equals the reference',
   (_, c) => {
     const o = c.options
@@ -27,7 +27,12 @@ it.each((schedules as Case[]).map((c) => [`${c.schedule} with ${c.warmup_steps} 
       ...(o.lr_end !== undefined && { endRate: o.lr_end }),
       ...(o.power !== undefined && { power: o.power }),
       ...((o.min_lr_rate ?? o.min_lr_ratio) !== undefined && { minimumShare: o.min_lr_rate ?? o.min_lr_ratio }),
+      ...(o.min_lr !== undefined && { minimumShare: o.min_lr / c.base_lr }),
       ...(o.num_decay_steps !== undefined && { decaySteps: o.num_decay_steps }),
+      ...(o.num_stable_steps !== undefined && { stableSteps: o.num_stable_steps }),
+      ...(o.warmup_lr_rate !== undefined && { warmupShare: o.warmup_lr_rate }),
+      ...(o.warmup_type !== undefined && { warmupType: o.warmup_type }),
+      ...(o.decay_type !== undefined && { decayType: o.decay_type }),
     }
     expect(c.lr_used_at_step.length).toBe(c.total_steps)
     c.lr_used_at_step.forEach((rate, step) => {

@@ -1,6 +1,8 @@
 /** The list of node types. Adding one: a file, a line here, a test. */
 import { type CatalogEntry, catalogOf, type InstanceOf, instanceSchema } from './_kit/catalog'
 import type { AnyNode } from './_kit/define-node'
+import { checkData } from './check-data'
+import { cleanData } from './clean-data'
 import { exportModel } from './export'
 import { freezeLayers } from './freeze-layers'
 import { loadData } from './load-data'
@@ -10,7 +12,17 @@ import { train } from './train'
 import { validate } from './validate'
 
 /** In the order of a graph: the palette keeps it inside each group. */
-const ALL = [loadModel, freezeLayers, loadData, splitData, train, validate, exportModel] as const satisfies readonly AnyNode[]
+const ALL = [
+  loadModel,
+  freezeLayers,
+  loadData,
+  checkData,
+  cleanData,
+  splitData,
+  train,
+  validate,
+  exportModel,
+] as const satisfies readonly AnyNode[]
 type Def = (typeof ALL)[number]
 
 export const registry = Object.fromEntries(ALL.map((n) => [n.type, n])) as { [D in Def as D['type']]: D }

@@ -104,6 +104,18 @@ export type GenerateOptions = {
   batch_size: number
 }
 
+/** One row as tokens (F-40 … F-45). */
+export type RowTokens = {
+  length: number
+  /** Tokens that count in the loss. */
+  trained: number
+  /** Whether the token that ends the answer trains (F-41). */
+  endTrained: boolean
+  /** Two start tokens (F-42). */
+  doubleStart: boolean
+  error: string | null
+}
+
 /** The engine as nodes see it: whole jobs over handles, never tensors. */
 export interface EngineAccess {
   /** `bf16`: whether matrix products in bfloat16 are faster here; absent where nobody measured. */
@@ -132,6 +144,13 @@ export interface EngineAccess {
     answers?: GenerateOptions
     onProgress?(done: number, total: number): void
   }): Promise<{ loss: number; perplexity: number; tokens: number; rowLosses: number[] }>
+  /** What each row becomes as tokens, exactly as training sees it; no weights are loaded. `error`: why a row cannot be trained on. */
+  tokens(job: {
+    model: ModelHandle
+    data: DatasetHandle
+    train_on: TrainArguments['train_on']
+    onProgress?(done: number, total: number): void
+  }): Promise<readonly RowTokens[]>
   /** Answers for each row's prompt (its messages without the last assistant turn, or its prompt), in row order. */
   generate(job: {
     model: ModelHandle

@@ -150,7 +150,8 @@ export function lineageLint(document: Pipeline, registry: Registry, inference: I
       })
     }
     const makes = Object.keys(node.def?.outputs ?? {}).length > 0
-    const result = node.def?.group === 'Evaluation' || node.def?.group === 'Output'
+    // A report is read by people, so a node that writes one is an end in itself.
+    const result = node.def?.group === 'Evaluation' || node.def?.group === 'Output' || ports(node, 'outputs', 'report').length > 0
     if (makes && !result && !used && all.length > 1) {
       problems.push({
         severity: 'warning',

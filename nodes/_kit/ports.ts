@@ -96,6 +96,8 @@ export const ReportHandle = z.object({
   artifact: Digest,
   title: z.string(),
   mediaType: z.enum(['application/json', 'text/markdown', 'text/html']),
+  /** What it says in one sentence, and the one thing to do about it; shown without opening the file. */
+  verdict: z.object({ tone: z.enum(['good', 'look', 'bad']), text: z.string(), action: z.string().nullable() }).optional(),
 })
 
 export const PORTS = {

@@ -200,6 +200,7 @@ function onDemand(load: () => Promise<EngineAccess>): EngineAccess {
       yield* (await engine()).train(job)
     },
     evaluate: async (job) => (await engine()).evaluate(job),
+    tokens: async (job) => (await engine()).tokens(job),
     generate: async (job) => (await engine()).generate(job),
     exportFolder: async (job) => (await engine()).exportFolder(job),
   }

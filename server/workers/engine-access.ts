@@ -10,7 +10,7 @@ import * as path from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Backend } from '../../engine/backends/backend'
 import { openBackend } from '../../engine/backends/choose'
-import { type EncodedSet, encodeRows, promptOf, type Row } from '../../engine/data/encode'
+import { type EncodedSet, encodeRow, encodeRows, promptOf, type Row } from '../../engine/data/encode'
 import { EngineError } from '../../engine/errors'
 import { evaluate, planEvaluate } from '../../engine/evaluate/evaluate'
 import { MODEL_TEXTS } from '../../engine/formats/model-texts'
@@ -21,7 +21,7 @@ import { logits } from '../../engine/programs/index'
 import { saveDelta, saveModel } from '../../engine/save'
 import { breathe, InferenceSession } from '../../engine/session'
 import { type TrainedWeights, train } from '../../engine/train/train'
-import type { ArtifactAccess, EngineAccess, TrainEvent } from '../../nodes/_kit/context'
+import type { ArtifactAccess, EngineAccess, RowTokens, TrainEvent } from '../../nodes/_kit/context'
 import type { DatasetHandle, Digest, FileHandle, ModelHandle } from '../../nodes/_kit/ports'
 import type { EngineFactory, EngineHost } from '../executor/context'
 
@@ -91,6 +91,27 @@ class WarmEngine {
           ...(job.onProgress && { onProgress: job.onProgress }),
         })
         return { loss, perplexity, tokens, rowLosses: [...rowLosses] }
+      },
+      tokens: async (job) => {
+        const { tokenizer, template } = await this.#open(host, job.model)
+        const rows = await readRows(host.artifacts, job.data)
+        const list: RowTokens[] = []
+        for (const [i, row] of rows.entries()) {
+          if (i % 200 === 0) {
+            await breathe()
+            host.signal.throwIfAborted()
+            job.onProgress?.(i, rows.length)
+          }
+          try {
+            const { ids, labels, endTrained } = encodeRow({ tokenizer, template, trainOn: job.train_on }, row)
+            const doubleStart = ids.length > 1 && ids[0] === ids[1] && tokenizer.specialIds.has(ids[0] as number)
+            list.push({ length: ids.length, trained: labels, endTrained, doubleStart, error: null })
+          } catch (error) {
+            if (!(error instanceof EngineError)) throw error
+            list.push({ length: 0, trained: 0, endTrained: false, doubleStart: false, error: error.message })
+          }
+        }
+        return list
       },
       generate: async (job) => {
         const { model, session } = await this.#loaded(host, job.model, job.bf16)

@@ -64,6 +64,8 @@ describe('A-1: one file says everything about one node', () => {
       ['load-model', '', 'model'],
       ['freeze-layers', 'model plan?', 'model plan'],
       ['load-data', '', 'data'],
+      ['check-data', 'data validation? test? model?', 'report findings'],
+      ['clean-data', 'data validation? test?', 'data removed changes report'],
       ['split-data', 'data', 'train validation test'],
       ['train', 'model data validation?', 'model metrics'],
       ['validate', 'model data', 'metrics rows'],

@@ -18,16 +18,21 @@ function blocksOf(page: string): { language: string; path: string; text: string 
   }))
 }
 
-/** Lines with + come after what they replace: a removed line's text is exchanged where there is one, else the line joins the imports. */
+/** Lines with + come after what they replace: a removed line is exchanged for those that follow it, else the line joins the imports. */
 function applyDiff(source: string, diff: string): string {
   let out = source
   let removed: string | null = null
+  let added: string | null = null
   for (const line of diff.split('\n')) {
     if (line.startsWith('-')) removed = line.slice(1)
     else if (line.startsWith('+') && removed !== null) {
       expect(out, 'nodes/index.ts no longer has the line that the guide changes').toContain(removed)
-      out = out.replace(removed, line.slice(1))
+      added = line.slice(1)
+      out = out.replace(removed, added)
       removed = null
+    } else if (line.startsWith('+') && added !== null) {
+      out = out.replace(added, `${added}\n${line.slice(1)}`)
+      added = line.slice(1)
     } else if (line.startsWith('+')) {
       const first = out.indexOf('import { exportModel }')
       expect(first).toBeGreaterThan(0)

@@ -130,6 +130,26 @@ it('A-2, E-20: a model becomes a handle from its file, and a file that is none i
   })
 })
 
+it('F-41, F-43: rows as tokens, as training sees them; where everything trains the end is not the last thing trained', async () => {
+  const model = await importTiny()
+  const rows = [
+    { prompt: 'Notice?', completion: 'three months' },
+    { prompt: 'Law?', completion: 'the law of the state in which it was made' },
+  ]
+  const tokens = (train_on: 'completion' | 'all') =>
+    attempt(async (engine) => engine.tokens({ model, data: await dataset(rows, 'prompt_completion'), train_on }))
+  const answers = await tokens('completion')
+  expect(answers.map(({ endTrained, doubleStart, error }) => ({ endTrained, doubleStart, error }))).toEqual(
+    rows.map(() => ({ endTrained: true, doubleStart: false, error: null })),
+  )
+  const all = await tokens('all')
+  expect(all.map((row) => row.length)).toEqual(answers.map((row) => row.length))
+  for (const [i, row] of all.entries()) {
+    expect(row.trained).toBe(row.length - 1)
+    expect(answers[i]?.trained).toBeLessThan(row.trained)
+  }
+})
+
 it('trains, stops, resumes, scores, says and exports through handles alone, each in an attempt of its own', {
   timeout: 300_000,
 }, async () => {

@@ -27,6 +27,7 @@ export class Builder {
   readonly ops: Op[] = []
   readonly #tape: TapeEntry[] = []
   readonly #feeds: Record<string, Tensor> = {}
+  readonly #keptFeeds = new Set<string>()
   readonly #variables: Record<string, Variable> = {}
   readonly #producer = new Map<number, Op>()
   /** Casts that can be differentiated, and those made inside a composite, which cannot. */
@@ -140,14 +141,15 @@ export class Builder {
       const bytes = own.bytes || [...op.inputs, ...op.outputs].reduce((sum, tensor) => sum + bytesOf(tensor), 0)
       cost = { flops: cost.flops + own.flops, bytes: cost.bytes + bytes }
     }
-    const feeds = Object.fromEntries(Object.entries(this.#feeds).filter(([, tensor]) => live.has(tensor.id)))
+    const feeds = Object.fromEntries(Object.entries(this.#feeds).filter(([key, tensor]) => live.has(tensor.id) || this.#keptFeeds.has(key)))
     return { name, ops: kept, feeds, fetches, variables: this.#variables, cost }
   }
 
   // Inputs, constants, state
 
-  /** An input of the program, given by name at every run. */
-  feed(name: string, shape: Shape, dtype: DType): Tensor {
+  /** An input of the program, given by name at every run. `always`: also where nothing comes to need it, so that the caller need not know. */
+  feed(name: string, shape: Shape, dtype: DType, { always = false } = {}): Tensor {
+    if (always) this.#keptFeeds.add(name)
     const known = this.#feeds[name]
     if (known) {
       if (!sameShape(known.shape, shape) || known.dtype !== dtype)

@@ -23,7 +23,9 @@ export interface Update {
  */
 export function applyOptimizer(g: Builder, spec: OptimizerSpec, weights: readonly StoredWeight[], gradients: readonly Tensor[]): Tensor {
   const groups = 1 + (spec.groups?.length ?? 0)
-  const scalars = (name: string) => g.split(g.feed(name, [groups], 'f32'), 0, Array<number>(groups).fill(1)).map((x) => g.reshape(x, []))
+  // Where only norms and biases train, nothing decays; the decay is fed all the same.
+  const scalars = (name: string) =>
+    g.split(g.feed(name, [groups], 'f32', { always: true }), 0, Array<number>(groups).fill(1)).map((x) => g.reshape(x, []))
   const [stepSizes, decays] = [scalars('stepSize'), scalars('decay')]
   const feed = (name: string) => g.reshape(g.feed(name, [1], 'f32'), [])
   const norm = globalNorm(g, gradients)

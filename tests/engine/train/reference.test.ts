@@ -14,7 +14,7 @@ test.each(BACKEND_NAMES)(
     const context = { root: REFERENCE, report, backend: await BACKENDS[backend](), modelFolders: [] }
     await training(context, path.join(REFERENCE, 'training'))
     expect(lines.filter(({ status }) => status !== 'ok')).toEqual([])
-    for (const name of ['lion', 'sgd-nesterov', 'sgd-plain'])
+    for (const name of ['lion', 'sgd-nesterov', 'sgd-plain', 'norms-only'])
       expect(
         lines.some((line) => line.path.endsWith(name) && line.metric.startsWith('final weights')),
         name,

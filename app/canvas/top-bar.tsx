@@ -206,7 +206,8 @@ function Busy() {
   const type = useEditor((s) => (at ? (s.document.nodes[at.id]?.type ?? '') : ''))
   if (!run) return null
   const view = at ? viewNode(at.node, type) : null
-  const share = view?.share ?? runShare(run)
+  // A node that has not counted anything yet has no share; the run's would stand beside its name and then jump back (D-44).
+  const share = view ? view.share : runShare(run)
   return (
     <span className="busy">
       <State state={view?.state ?? 'queued'} training={view?.training ?? false}>

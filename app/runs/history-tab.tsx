@@ -62,7 +62,12 @@ export function RunTable({
   // What an ended run gave never changes: each is asked for once.
   const ended = (data ?? []).filter((run) => RUN_ENDED.has(run.status)).slice(0, 25)
   const details = useQueries({
-    queries: ended.map((run) => ({ ...trpc.runs.get.queryOptions({ id: run.id }), staleTime: Number.POSITIVE_INFINITY })),
+    queries: ended.map((run) => ({
+      ...trpc.runs.get.queryOptions({ id: run.id }),
+      // One that was read while it ran lacks what came after.
+      staleTime: ({ state }: { state: { data?: Snapshot | undefined } }) =>
+        state.data && RUN_ENDED.has(state.data.run.status) ? Number.POSITIVE_INFINITY : 0,
+    })),
   })
   const known = new Map(details.flatMap((query) => (query.data ? [[query.data.run.id, query.data] as const] : [])))
   if (error) {

@@ -20,10 +20,10 @@ export function logTicks(min: number, max: number, most = 5): number[] {
     const ticks: number[] = []
     for (let e = low; e <= high; e++) for (const m of per) ticks.push(Number(`${m}e${e}`))
     const inside = ticks.filter((t) => t >= min * (1 - 1e-9) && t <= max * (1 + 1e-9))
-    if (inside.length <= most && inside.length >= 2) return inside
+    if (inside.length <= most && inside.length >= (per.length === 1 ? 2 : 3)) return inside
     if (per.length === 1 && inside.length > most) return inside.filter((_, i) => i % Math.ceil(inside.length / most) === 0)
   }
-  // Less than a factor of two or so between the ends: a log axis then looks linear, and so do its lines.
+  // Less than a decade or so between the ends, too little for three round values of a log scale: even steps give more lines to read by.
   return linearTicks(min, max, most - 1).filter((t) => t > 0)
 }
 

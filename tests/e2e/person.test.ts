@@ -28,7 +28,7 @@ test(
       await until('the card to count the steps', async () => /375 \(25 epochs\)/.test((await editor.card('Train').textContent()) ?? ''))
       // UX-43: one gesture, one entry; and back again.
       await page.keyboard.press('Control+z')
-      await until('the change to be undone', async () => /180 \(12 epochs\)/.test((await editor.card('Train').textContent()) ?? ''))
+      await until('the change to be undone', async () => /90 \(6 epochs\)/.test((await editor.card('Train').textContent()) ?? ''))
       await page.keyboard.press('Control+Shift+z')
       await until('the change to be done again', async () => /375 \(25 epochs\)/.test((await editor.card('Train').textContent()) ?? ''))
 
@@ -93,6 +93,14 @@ test(
       expect.soft(await axe(next)).toEqual([])
       await next.keyboard.press('Escape')
 
+      // UX-79: the result in the history is the one at the end, not what was known when the page was opened in the middle of the run.
+      await next.getByRole('tab', { name: 'History' }).click()
+      await next
+        .getByRole('row', { name: /^2 / })
+        .getByText(/Exact match/)
+        .waitFor()
+      await next.getByRole('tab', { name: 'Outputs' }).click()
+
       const [download] = await Promise.all([
         next.waitForEvent('download'),
         next.getByRole('link', { name: 'Download', exact: true }).click(),
@@ -109,6 +117,20 @@ test(
       await until('the second run', async () => /^Reused/.test(await again.stateOf('Train')), { timeoutMs: 60_000 })
       await again.waitForState('Export', /^Done/, 60_000)
       expect(await again.stateOf('Validate')).toMatch(/^Reused/)
+
+      // All runs, and one of them on a page of its own.
+      await next.goto(`${new URL(url).origin}/runs`)
+      await next
+        .getByText(/Exact match/)
+        .first()
+        .waitFor()
+      await shot(next, 'runs-light')
+      expect.soft(await axe(next)).toEqual([])
+      await next.getByRole('link', { name: '2', exact: true }).click()
+      await next.getByRole('heading', { name: 'Nodes' }).waitFor()
+      await next.getByRole('heading', { name: 'Scores' }).waitFor()
+      await shot(next, 'run-page-light')
+      expect.soft(await axe(next)).toEqual([])
     }),
   600_000,
 )

@@ -10,6 +10,7 @@ describe('D-40: grid lines lie on round values', () => {
     [logTicks(0.012, 0.6), [0.02, 0.05, 0.1, 0.2, 0.5]],
     [logTicks(0.0015, 2.5), [0.01, 0.1, 1]],
     [logTicks(1e-6, 1), [1e-6, 1e-4, 1e-2, 1]],
+    [logTicks(1.07, 6.6), [2, 4, 6]],
     [logTicks(2.1, 2.4), [2.1, 2.2, 2.3, 2.4]],
     [logTicks(-1, 2), []],
   ])('%j', (got, expected) => expect(got.map((t) => Number(t.toPrecision(9)))).toEqual(expected))

@@ -96,7 +96,7 @@ test(
       // UX-79: the result in the history is the one at the end, not what was known when the page was opened in the middle of the run.
       await next.getByRole('tab', { name: 'History' }).click()
       await next
-        .getByRole('row', { name: /^2 / })
+        .getByRole('row', { name: /^2\b/ })
         .getByText(/Exact match/)
         .waitFor()
       await next.getByRole('tab', { name: 'Outputs' }).click()

@@ -80,7 +80,7 @@ export async function inSession<T>(
       },
     }).catch(async (error: Error) => {
       const last = context.pages().at(-1) ?? page
-      const picture = await shot(last, `failed-${Date.now()}`).catch(() => 'no picture')
+      const picture = await photograph(last, `failed-${Date.now()}`).catch(() => 'no picture')
       throw new Error(`${error.message}\nPicture: ${picture}\nThe page said: ${[...new Set(problems)].join('\n') || 'nothing'}`, {
         cause: error,
       })
@@ -125,8 +125,13 @@ export async function axe(page: Page): Promise<string[]> {
   )
 }
 
-/** Writes tests/e2e/shots/<name>.png (git-ignored) and returns its path. */
-export async function shot(page: Page, name: string): Promise<string> {
+/** A picture for people to look at: tests/e2e/shots/<name>.png (git-ignored), only with THAW_SHOTS set, since each costs half a second. */
+export async function shot(page: Page, name: string): Promise<void> {
+  if (process.env.THAW_SHOTS) await photograph(page, name)
+}
+
+/** @returns the path of the picture */
+async function photograph(page: Page, name: string): Promise<string> {
   const folder = join(ROOT, 'tests/e2e/shots')
   await mkdir(folder, { recursive: true })
   const path = join(folder, `${name}.png`)

@@ -125,6 +125,19 @@ export async function axe(page: Page): Promise<string[]> {
   )
 }
 
+/** `axe` by day and by night (UX-127), for a page that follows the system's theme. Leaves it as it was found. */
+export async function axeInBoth(page: Page): Promise<string[]> {
+  const found: string[] = []
+  const before = await page.evaluate(() => (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'))
+  for (const colorScheme of before === 'dark' ? (['light', 'dark'] as const) : (['dark', 'light'] as const)) {
+    await page.emulateMedia({ colorScheme })
+    // Surfaces change their tone in 90 ms (D-42).
+    await page.waitForTimeout(200)
+    found.push(...(await axe(page)).map((line) => `${colorScheme}: ${line}`))
+  }
+  return found
+}
+
 /** A picture for people to look at: tests/e2e/shots/<name>.png (git-ignored), only with THAW_SHOTS set, since each costs half a second. */
 export async function shot(page: Page, name: string): Promise<void> {
   if (process.env.THAW_SHOTS) await photograph(page, name)

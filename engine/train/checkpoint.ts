@@ -31,7 +31,7 @@ export type CheckpointTensors = {
   weight(name: string): Promise<Float32Array>
   firstMoment(name: string): Promise<Float32Array>
   secondMoment(name: string): Promise<Float32Array>
-  /** Weights of the best evaluation so far. */
+  /** Weights of the best evaluation so far; null where there was none, or where it is that of this very step. */
   best: ReadonlyMap<string, Float32Array> | null
 }
 
@@ -192,6 +192,7 @@ export function openCheckpoint(files: CheckpointFiles, names: readonly string[])
     firstMoment: (name) => optimizer.readFloat32(`exp_avg/${name}`),
     secondMoment: (name) => optimizer.readFloat32(`exp_avg_sq/${name}`),
     best() {
+      if (bestStep === (trainer.global_step as number)) return new Map(names.map((name) => [name, weights.readFloat32(name)]))
       if (!bestFile) return null
       using file = SafetensorsFile.open(bestFile)
       return new Map([...file.tensors.keys()].map((name) => [name, file.readFloat32(name)]))

@@ -20,8 +20,11 @@ type PrefixPlan = {
   readonly programs: readonly Program[]
 }
 
-/** Groups rows by length and makes the programs, to be compiled with all others. */
-export function planPrefix(plan: WeightPlan, rows: readonly EncodedRow[], block: number): PrefixPlan {
+/**
+ * Groups rows by length and makes the programs, to be compiled with all others. With `wanted` only groups that hold one of these rows are
+ * computed; what is in a group, and so every value, is the same.
+ */
+export function planPrefix(plan: WeightPlan, rows: readonly EncodedRow[], block: number, wanted?: ReadonlySet<number>): PrefixPlan {
   const lengthOf = (i: number) => rows[i]?.ids.length as number
   const order = rows.map((_, i) => i).sort((a, b) => lengthOf(b) - lengthOf(a) || a - b)
   const chunks: number[][] = []
@@ -29,13 +32,12 @@ export function planPrefix(plan: WeightPlan, rows: readonly EncodedRow[], block:
   const lengths = chunks.map((chunk) => lengthOf(chunk[0] as number))
   const buckets = chooseBuckets(lengths, 4)
   const programs = new Map(buckets.map((length) => [length, prefix(plan, { batch: BATCH, length, block })]))
-  return {
-    programs: [...programs.values()],
-    groups: chunks.map((chunk) => {
-      const length = buckets.find((size) => size >= lengthOf(chunk[0] as number)) as number
-      return { rows: chunk, program: programs.get(length) as Program, length }
-    }),
-  }
+  const groups = chunks.map((chunk) => {
+    const length = buckets.find((size) => size >= lengthOf(chunk[0] as number)) as number
+    return { rows: chunk, program: programs.get(length) as Program, length }
+  })
+  const used = wanted ? groups.filter((group) => group.rows.some((row) => wanted.has(row))) : groups
+  return { programs: [...new Set(used.map(({ program }) => program))], groups: used }
 }
 
 type Bits = Uint16Array | Float32Array

@@ -232,9 +232,10 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
     ? planEvaluation(validation.rows, Math.min(args.per_device_eval_batch_size, validation.rows.length))
     : []
 
-  // A cache pays from the second time a row is seen; filling it costs about the first.
+  // Filling the cache costs about what the first epoch saves. It must not depend on how long the training is: its values differ in their last
+  // bits from those of a step that runs the frozen blocks itself, and one epoch made longer has to equal a training of two (R-65).
   const lowest = lowestTrainableBlock(plan)
-  const usesCache = args.cache_frozen_prefix && lowest > 0 && totalSteps > stepsPerEpoch
+  const usesCache = args.cache_frozen_prefix && lowest > 0
   const from = usesCache ? { fromBlock: lowest } : {}
   const stepPrograms = new ShapedPrograms((shape) =>
     accumulation === 1 ? trainStep(plan, { ...shape, ...from, optimizer }) : accumulate(plan, { ...shape, ...from }),
@@ -244,7 +245,21 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
   for (const { shape } of evalBatches) evalPrograms.of(shape)
   const apply = accumulation === 1 ? null : applyGradients(plan, { optimizer })
   const prefixes = usesCache
-    ? { data: planPrefix(plan, data.rows, lowest), validation: planPrefix(plan, validation?.rows ?? [], lowest) }
+    ? {
+        data: planPrefix(
+          plan,
+          data.rows,
+          lowest,
+          new Set(
+            schedule.epochs
+              .flat()
+              .slice(0, totalSteps)
+              .flat()
+              .flatMap((batch) => batch.rows),
+          ),
+        ),
+        validation: planPrefix(plan, validation?.rows ?? [], lowest),
+      }
     : null
 
   const identity: Record<string, unknown> = { ...job.identity, ...args, data: digestOfRows(data.rows), trainable: names.join('\n') }
@@ -296,7 +311,7 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
         await writeMoments(session, plan, 'second', (name) => saved.secondMoment(name))
         step = saved.state.step
         best = saved.state.best
-        bestWeights = saved.best()
+        bestWeights = args.load_best_model_at_end ? saved.best() : null
         running = { ...saved.state.running }
         log = [...saved.state.log]
       } finally {
@@ -309,6 +324,7 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
       prefixPlan: ReturnType<typeof planPrefix>,
       what: string,
     ): AsyncGenerator<TrainingEvent, PrefixCache> {
+      const total = prefixPlan.groups.reduce((sum, group) => sum + group.rows.length, 0)
       const cache = new PrefixCache(
         path.join(job.scratch, `${what}.prefix`),
         set.rows,
@@ -317,7 +333,7 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
       )
       open.push(cache)
       for await (const done of cache.fill(session, prefixPlan, padId, job.signal)) {
-        yield { type: 'preparing', done, total: set.rows.length, what: 'running the frozen blocks once' }
+        yield { type: 'preparing', done, total, what: 'running the frozen blocks once' }
       }
       return cache
     }
@@ -348,6 +364,7 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
     let savedAt = seconds()
     let savedStep = job.resume ? step : -1
     const stepsBegan = seconds()
+    const firstStep = step
 
     const save = async (): Promise<TrainingEvent | null> => {
       if (!job.onCheckpoint || savedStep === step) return null
@@ -377,7 +394,7 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
         weight: trainableReader(session, plan, null),
         firstMoment: trainableReader(session, plan, 'first'),
         secondMoment: trainableReader(session, plan, 'second'),
-        best: bestWeights,
+        best: best?.step === step ? null : bestWeights,
       })
       const metric = best ? { metric: best.metric } : {}
       try {
@@ -473,7 +490,11 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
         intervalBegan = seconds()
       }
       const since = seconds() - savedAt
-      const due = since >= (job.checkpointSeconds ?? 60) || (epochEnds && since >= LEAST_CHECKPOINT_SECONDS)
+      const interval = job.checkpointSeconds ?? 60
+      const left = ((seconds() - stepsBegan) / (step - firstStep)) * (totalSteps - step)
+      // Shortly before the end the checkpoint of the end is near enough.
+      const due =
+        (since >= interval && left >= Math.min(interval, LEAST_CHECKPOINT_SECONDS)) || (epochEnds && since >= LEAST_CHECKPOINT_SECONDS)
       if (step === totalSteps || due || job.takeCheckpointRequest?.()) {
         const event = await save()
         if (event) yield event

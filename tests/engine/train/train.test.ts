@@ -130,6 +130,26 @@ describe('E-4, F-9: stop at step k and resume, bit for bit', () => {
     same(long.weights, whole.weights)
   })
 
+  it('R-65: with frozen blocks too, one epoch made two equals two at once, and only rows that are shown are computed before', async () => {
+    const args = { lr_scheduler_type: 'constant', warmup_steps: 0, bf16: true, max_steps: -1 } as const
+    const two = await run({ ...args, num_train_epochs: 2 }, { trainable: upper() })
+    const one = await run({ ...args, num_train_epochs: 1 }, { trainable: upper() })
+    expect(one.losses).toEqual(two.losses.slice(0, one.losses.length))
+    const more = await run(
+      { ...args, num_train_epochs: 2 },
+      { trainable: upper(), resume: await checkpointFolder(one.checkpoints.at(-1) as string) },
+    )
+    expect(more.losses).toEqual(two.losses.slice(one.losses.length))
+    same(more.weights, two.weights)
+
+    const few = await run({ ...args, max_steps: 1 }, { trainable: upper() })
+    expect(few.losses).toEqual(two.losses.slice(0, 1))
+    const computed = few.events
+      .filter((event) => event.type === 'preparing' && event.what.includes('frozen'))
+      .map((e) => ('total' in e ? e.total : 0))
+    expect(Math.min(...computed.filter((total) => total !== validation.rows.length))).toBeLessThan(data.rows.length)
+  })
+
   it('F-9: other arguments, data or parameters are refused with the difference', async () => {
     await run({ num_train_epochs: 1 }, { takeCheckpointRequest: askAt(2) })
     const files = await checkpointFolder(path.join(scratch, 'kept-2'))

@@ -4,6 +4,7 @@ import type { AnyNode } from './_kit/define-node'
 import { checkData } from './check-data'
 import { cleanData } from './clean-data'
 import { exportModel } from './export'
+import { findLabelErrors } from './find-label-errors'
 import { freezeLayers } from './freeze-layers'
 import { loadData } from './load-data'
 import { loadModel } from './load-model'
@@ -18,6 +19,7 @@ const ALL = [
   loadData,
   checkData,
   cleanData,
+  findLabelErrors,
   splitData,
   train,
   validate,

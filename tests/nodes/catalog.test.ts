@@ -66,6 +66,7 @@ describe('A-1: one file says everything about one node', () => {
       ['load-data', '', 'data'],
       ['check-data', 'data validation? test? model?', 'report findings'],
       ['clean-data', 'data validation? test?', 'data removed changes report'],
+      ['find-label-errors', 'data', 'data suspects report'],
       ['split-data', 'data', 'train validation test'],
       ['train', 'model data validation?', 'model metrics'],
       ['validate', 'model data', 'metrics rows'],

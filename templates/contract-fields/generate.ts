@@ -17,9 +17,12 @@ import {
   NAMES,
   NOTICE,
   PLACES,
+  ROLES,
+  SECOND,
   START,
   SUPPLIER,
   TRADES,
+  withRoles,
 } from './wordings'
 
 export const FIELDS = ['supplier', 'customer', 'start', 'notice', 'fee', 'law'] as const
@@ -31,8 +34,8 @@ export type Contract = {
   made: { side: keyof Half<unknown>; layout: string; wordings: string[]; names: string[] }
 }
 
-/** Chance that a field is left out; together a third. */
-const ABSENT: Record<Field, number> = { supplier: 0.24, customer: 0.24, start: 0.38, notice: 0.38, fee: 0.38, law: 0.38 }
+/** Chance that a field is left out; together a third. Contracts without a party are rare. */
+const ABSENT: Record<Field, number> = { supplier: 0.11, customer: 0.11, start: 0.45, notice: 0.45, fee: 0.45, law: 0.45 }
 
 const MONTHS = ['January', 'February', 'March', 'April', 'May', 'June', 'July', 'August', 'September', 'October', 'November', 'December']
 const COUNTS: readonly (readonly [number, string])[] = [
@@ -52,46 +55,41 @@ const COUNTS: readonly (readonly [number, string])[] = [
   [60, 'sixty'],
   [90, 'ninety'],
 ]
-const CURRENCIES = [
-  { code: 'EUR', say: (n: string) => [`EUR ${n}`, `€${n}`, `${n} euros`] },
-  { code: 'USD', say: (n: string) => [`USD ${n}`, `$${n}`, `${n} dollars`] },
-  { code: 'GBP', say: (n: string) => [`GBP ${n}`, `£${n}`, `${n} pounds`] },
-] as const
-
-/** A value as it stands in the text, and as it stands in the answer. */
-type Value = { text: string; answer: string }
+const CURRENCIES: readonly ((n: string) => readonly string[])[] = [
+  (n) => [`EUR ${n}`, `€${n}`, `${n} euros`],
+  (n) => [`USD ${n}`, `$${n}`, `${n} dollars`],
+  (n) => [`GBP ${n}`, `£${n}`, `${n} pounds`],
+]
 
 const ordinal = (d: number) => `${d}${d > 3 && d < 21 ? 'th' : (['th', 'st', 'nd', 'rd'][d % 10] ?? 'th')}`
 
-function date(r: Random): Value {
+function date(r: Random): string {
   const [y, m, d] = [2015 + r.below(14), 1 + r.below(12), 1 + r.below(28)]
   const month = MONTHS[m - 1] as string
   const iso = `${y}-${String(m).padStart(2, '0')}-${String(d).padStart(2, '0')}`
-  return { text: r.pick([`${d} ${month} ${y}`, `${month} ${d}, ${y}`, `${ordinal(d)} ${month} ${y}`, iso]), answer: iso }
+  return r.pick([`${d} ${month} ${y}`, `${month} ${d}, ${y}`, `${ordinal(d)} ${month} ${y}`, iso])
 }
 
-function duration(r: Random): Value {
+function duration(r: Random): string {
   const unit = r.pick(['day', 'day', 'day', 'week', 'month', 'month'])
   const [n, word] = r.pick(COUNTS.filter(([n]) => (unit === 'day' ? n >= 10 : n <= 12)))
   const units = n === 1 ? unit : `${unit}s`
-  return { text: r.pick([`${n} ${units}`, `${word} ${units}`, `${word} (${n}) ${units}`]), answer: `${n} ${units}` }
+  return r.pick([`${n} ${units}`, `${word} ${units}`, `${word} (${n}) ${units}`])
 }
 
-function money(r: Random): Value {
+function money(r: Random): string {
   const amount = r.pick([50, 100, 250, 500, 1000]) * (1 + r.below(99))
-  const currency = r.pick(CURRENCIES)
-  return { text: r.pick(currency.say(amount.toLocaleString('en-US'))), answer: `${currency.code} ${amount}` }
+  return r.pick(r.pick(CURRENCIES)(amount.toLocaleString('en-US')))
 }
-
-const same = (text: string): Value => ({ text, answer: text })
 
 /** One clause of one half. */
 export function makeContract(r: Random, side: keyof Half<unknown>): Contract {
   const names: string[] = []
   const company = (): string => {
-    const words = r.shuffle([...NAMES[side]])
-    const free = words.find((w) => !names.some((n) => n.includes(w))) as string
-    const name = `${free} ${r.next() < 0.75 ? `${r.pick(TRADES[side])} ` : ''}${r.pick(FORMS)}`
+    // Two names in one clause share no word of their own, so that an answer can only be one of them.
+    const fresh = (list: Half<string>) => r.pick(list[side].filter((w) => !names.some((n) => n.includes(w))))
+    const trade = r.next() < 0.7 ? ` ${r.pick(TRADES[side])}` : ''
+    const name = `${fresh(NAMES)}${r.next() < 0.4 ? ` ${fresh(SECOND)}` : ''}${trade} ${r.pick(FORMS)}`
     names.push(name)
     return name
   }
@@ -103,26 +101,28 @@ export function makeContract(r: Random, side: keyof Half<unknown>): Contract {
   }
   const has = Object.fromEntries(FIELDS.map((f) => [f, r.next() >= ABSENT[f]])) as Record<Field, boolean>
   if (!FIELDS.some((f) => has[f])) has.start = true
-  const value: Record<Field, Value | null> = {
-    supplier: has.supplier ? same(company()) : null,
-    customer: has.customer ? same(company()) : null,
+  // Values are quoted from the clause, not rewritten: an answer can be looked up in its source (SCI-94), and scores level the notations.
+  const value: Record<Field, string | null> = {
+    supplier: has.supplier ? company() : null,
+    customer: has.customer ? company() : null,
     start: has.start ? date(r) : null,
     notice: has.notice ? duration(r) : null,
     fee: has.fee ? money(r) : null,
-    law: has.law ? same(r.pick(LAWS)) : null,
+    law: has.law ? r.pick(LAWS) : null,
   }
+  const roles = r.pick(ROLES)
   const fill = (wording: string) =>
-    wording
-      .replace('{S}', value.supplier?.text ?? '')
-      .replace('{C}', value.customer?.text ?? '')
-      .replace('{D}', value.start?.text ?? '')
-      .replace('{N}', value.notice?.text ?? '')
-      .replace('{F}', value.fee?.text ?? '')
-      .replace('{L}', value.law?.text ?? '')
-      .replace('{X}', () => company())
-      .replace('{Y}', () => date(r).text)
-      .replace('{Z}', () => duration(r).text)
-      .replace('{A}', () => money(r).text)
+    withRoles(wording, roles)
+      .replace('{S}', () => value.supplier ?? '')
+      .replace('{C}', () => value.customer ?? '')
+      .replace('{D}', () => value.start ?? '')
+      .replace('{N}', () => value.notice ?? '')
+      .replace('{F}', () => value.fee ?? '')
+      .replace('{L}', () => value.law ?? '')
+      .replace('{X}', company)
+      .replace('{Y}', () => date(r))
+      .replace('{Z}', () => duration(r))
+      .replace('{A}', () => money(r))
       .replace('{P}', () => r.pick(PLACES))
 
   const head: string[] = []
@@ -134,15 +134,12 @@ export function makeContract(r: Random, side: keyof Half<unknown>): Contract {
   if (value.notice) body.push(word(NOTICE))
   if (value.fee) body.push(word(FEE))
   if (value.law) body.push(word(LAW))
-  // Two to four distractors, fewer where the clause is long already.
-  const extra = Math.max(1, 2 + r.below(3) - (body.length > 3 ? 1 : 0))
-  for (let i = 0; i < extra; i++) body.push(word(DISTRACTORS))
+  for (let i = 1 + r.below(2); i > 0; i--) body.push(word(DISTRACTORS))
   r.shuffle(body)
   // The parties come first as a rule, not as a law.
   const sentences = r.next() < 0.8 ? [...head, ...body] : r.shuffle([...head, ...body])
   const layout = r.pick(LAYOUTS[side])
-  const answer = Object.fromEntries(FIELDS.map((f) => [f, value[f]?.answer ?? null])) as Record<Field, string | null>
-  return { text: layout.join(sentences.map(fill)), answer, made: { side, layout: layout.name, wordings, names } }
+  return { text: layout.join(sentences.map(fill)), answer: value, made: { side, layout: layout.name, wordings, names } }
 }
 
 export const makeContracts = (side: keyof Half<unknown>, rows: number, seed: number): Contract[] => {
@@ -152,8 +149,8 @@ export const makeContracts = (side: keyof Half<unknown>, rows: number, seed: num
 
 /** Sizes and seeds of the shipped files. */
 export const FILES = {
-  'clauses.jsonl': { side: 'train', rows: 480, seed: 20_261_101 },
-  'unseen.jsonl': { side: 'unseen', rows: 48, seed: 20_261_102 },
+  'clauses.jsonl': { side: 'train', rows: 624, seed: 20_261_101 },
+  'unseen.jsonl': { side: 'unseen', rows: 40, seed: 20_261_102 },
 } as const
 
 /** A shipped file: one clause a line, `prompt` and `completion`. */

@@ -7,73 +7,54 @@ import { type Random, seeded } from '../../analysis/random'
 export const WEATHER = ['calm', 'storm', 'fog', 'frost'] as const
 export type Weather = (typeof WEATHER)[number]
 
+/** Each kind of weather has words of its own, which come back from sentence to sentence: what a model of three million can find. */
 const SIGNS: Record<Weather, readonly string[]> = {
   calm: [
-    'The sea lay smooth as a table.',
-    'No wind at all, and the flag hung down.',
+    'The sea lay smooth and still.',
     'Still water until the evening.',
-    'The smoke of the steamers rose straight up.',
-    'Not a wave broke on the rocks.',
-    'A quiet day with a clear sky.',
-    'The boats drifted, for there was no breeze.',
-    'Mild air and a mirror of a sea.',
-    'We heard the bells of the town across the still water.',
-    'The gulls slept on the water.',
+    'A still and quiet day.',
+    'The still air carried the bells of the town.',
+    'A smooth sea and a clear sky.',
+    'The flag hung still all day.',
   ],
   storm: [
-    'The wind tore two shutters off the tower.',
-    'Waves broke over the gallery.',
     'A gale from the west since noon.',
-    'Spray reached the lamp itself.',
-    'The boat was lashed down with double ropes.',
-    'Heavy seas, and the tower shook.',
-    'Thunder and wind all night.',
-    'No ship dared to leave the harbour in this wind.',
-    'The gale took the roof of the shed.',
-    'Rain and wind from all sides, and high waves.',
+    'The gale tore two shutters off the tower.',
+    'High waves broke over the gallery.',
+    'The gale and the waves shook the tower.',
+    'No ship left the harbour in this gale.',
+    'The spray of the waves reached the lamp.',
   ],
   fog: [
-    'We could not see the rocks below.',
-    'The horn sounded every two minutes.',
-    'Thick white air from dawn to dusk.',
-    'The lamp was lit at noon and helped little.',
-    'Ships felt their way by the bell.',
-    'Nothing to be seen beyond the railing.',
-    'A grey wall stood around the tower.',
     'The mist did not lift all day.',
-    'A steamer passed unseen, we only heard her whistle.',
-    'The far shore was hidden and so was the near one.',
+    'The horn sounded every two minutes.',
+    'Thick mist from dawn to dusk.',
+    'Nothing to be seen in the mist.',
+    'We heard a horn and saw no ship.',
+    'A grey mist stood around the rocks.',
   ],
   frost: [
     'Ice on the inside of the windows.',
     'The water in the barrel froze.',
     'We chopped ice off the stairs.',
-    'Snow lay on the gallery.',
-    'The oil grew thick with cold.',
-    'Our breath froze in the stairwell.',
+    'So cold that the ink froze.',
     'The ropes were stiff with ice.',
     'The harbour is closed by ice.',
-    'So cold that the ink froze.',
-    'White frost on every stone.',
   ],
 }
 
 const OTHERS = [
   'Three ships passed.',
-  'Trimmed the wicks and cleaned the glass.',
+  'Trimmed the wicks.',
   'Letters came with the boat.',
-  'Oil measured: enough for a month.',
+  'Oil for a month.',
   'Painted the railing.',
   'The clock was set.',
-  'One brig and two schooners going north.',
-  'The inspector is expected next week.',
-  'My daughter counted the stairs again.',
-  'Bread and lamp oil were delivered.',
-  'Wound the clockwork twice.',
-  'Wrote the monthly report.',
+  'Bread was delivered.',
+  'Wrote the report.',
 ] as const
 
-const MONTHS = ['January', 'February', 'March', 'April', 'May', 'June', 'July', 'August', 'September', 'October', 'November', 'December']
+const MONTHS = ['Jan', 'Feb', 'March', 'April', 'May', 'June', 'July', 'Aug', 'Sept', 'Oct', 'Nov', 'Dec']
 
 export type Entry = { text: string; weather: Weather }
 

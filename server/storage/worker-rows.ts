@@ -18,8 +18,12 @@ export async function registerWorker(
   return id
 }
 
-export async function workerBeat(db: Queryer, id: string): Promise<void> {
-  await db.update(workers).set({ lastBeat: sql`now()` }).where(eq(workers.id, id))
+/** `devices`: what its trainer computes with, as far as it knows by now; a worker opens its engine with the first node that needs one. */
+export async function workerBeat(db: Queryer, id: string, devices: readonly unknown[]): Promise<void> {
+  await db
+    .update(workers)
+    .set({ lastBeat: sql`now()`, devices: [...devices] })
+    .where(eq(workers.id, id))
 }
 
 export async function endWorker(db: Queryer, id: string): Promise<void> {

@@ -136,7 +136,8 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
       )
     },
   })
-  const own = setInterval(() => void workerBeat(storage.db, workerId).catch(() => {}), TOUCH_EVERY_MS)
+  const touch = () => void workerBeat(storage.db, workerId, backend ? [backend] : []).catch(() => {})
+  const own = setInterval(touch, TOUCH_EVERY_MS)
   const repair = setInterval(() => void tidy(), RECONCILE_EVERY_MS)
   const collection = setInterval(() => void collect(), COLLECT_EVERY_MS)
 
@@ -297,7 +298,8 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
           }).then((error) => error instanceof LeaseLost && end({ kind: 'lease-lost' }))
         case 'backend':
           backend = { name: message.name, device: message.device, reason: message.reason }
-          return
+          // The start page says so now, not with the next beat.
+          return touch()
         case 'ask':
           return void answer(child, message.ask, () =>
             message.request.kind === 'fetch-model'

@@ -244,3 +244,13 @@ test('R-65: a longer training continues from the newest checkpoint and equals on
   const stretched = await planOf(params(linear, 'train', { max_steps: 22 }))
   expect(stretched.nodes.find((one) => one.node === 'train')?.action).toBe('run')
 })
+
+test('E-16: what the trainer computes with, and why, is known of its worker from the first run on', async () => {
+  const { run } = await home.submit(killGraph(home.journal, { max_steps: 2 }))
+  await home.finished(run)
+  const devices = await until('the engine to be known', async () => {
+    const { rows } = await home.storage.pool.query<{ devices: unknown[] }>('select devices from workers where ended_at is null')
+    return rows[0]?.devices.length ? rows[0].devices : null
+  })
+  expect(devices).toEqual([{ name: 'cpu', device: 'stub', reason: 'a test' }])
+})

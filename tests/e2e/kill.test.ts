@@ -19,7 +19,7 @@ async function submit(client: Client, params: Record<string, unknown>): Promise<
 }
 
 async function resultOf(client: Client, run: string): Promise<Result> {
-  const { run: row, nodes } = await waitForEnd(client, run, 240_000)
+  const { run: row, nodes } = await waitForEnd(client, run, 400_000)
   expect(
     nodes
       .map((node) => `${node.nodeId} ${node.status} ${node.error ? JSON.stringify(node.error) : ''}`)
@@ -134,7 +134,7 @@ test('T-1 … T-5, T-7, T-10: kill -9 of trainer, worker, supervisor, everything
   } finally {
     await product.stop().catch(() => undefined)
   }
-}, 600_000)
+}, 900_000)
 
 /** Sequence numbers of all events of a run, as the stream replays them. */
 async function eventsOf(product: Product, run: string): Promise<number[]> {

@@ -68,8 +68,12 @@ export function readExactly(fd: number, into: Uint8Array, position: number, path
   }
 }
 
-/** Says what a file really is when its first bytes are not safetensors. Pickle is refused by content, whatever the name (SEC-9). */
+/**
+ * Says what a file really is when its first bytes are not safetensors. Pickle is refused by content, whatever the name (SEC-9). The length of
+ * a header may look like the beginning of another format; then the header's brace follows.
+ */
 function recognise(first: Uint8Array): string | null {
+  if (first[8] === 0x7b) return null
   if (first[0] === 0x50 && first[1] === 0x4b) return 'this is a zip archive, probably a PyTorch pickle file; pickle is never read'
   if (first[0] === 0x80 && (first[1] as number) <= 5) return 'this is a Python pickle file; pickle is never read'
   if (first[0] === 0x47 && first[1] === 0x47 && first[2] === 0x55 && first[3] === 0x46) return 'this is a GGUF file'
@@ -134,7 +138,7 @@ export class SafetensorsFile {
       const stat = fs.fstatSync(fd)
       if (!stat.isFile()) refuse(path, 0, 'it is not a regular file')
       if (stat.size < 8) refuse(path, 0, 'it is shorter than its 8-byte length field', { got: `${stat.size} bytes` })
-      const first = new Uint8Array(8)
+      const first = new Uint8Array(Math.min(9, stat.size))
       readExactly(fd, first, 0, path)
       const known = recognise(first)
       if (known) refuse(path, 0, known)

@@ -8,6 +8,8 @@ import { type AdapterConfig, parseAdapterConfig } from './config'
 import { moduleOf } from './modules'
 
 const PARTS = /\.(lora_A\.weight|lora_B\.weight|lora_magnitude_vector)$/
+/** PEFT's place for the weights of a layer that has a change beside it. */
+const BASE_LAYER = /\.base_layer\.(weight|bias)$/
 
 /**
  * Opens an adapter folder over its base. Which layers it changes is what its file holds, not what its configuration would select. Throws
@@ -29,11 +31,14 @@ export function loadAdapter<Base extends WeightSource>(base: Base, folder: strin
   if (foreign) refuse('the adapter belongs to another model: this one has no such layer', foreign)
   // Exact paths: the selection cannot differ from the file.
   const exact: AdapterConfig = { ...parsed, target_modules: [...modules], exclude_modules: [], layers_to_transform: [], layers_pattern: [] }
+  for (const name of files.tensors.keys())
+    if (name.includes('.lora_embedding_'))
+      throw new EngineError('unsupported', 'an embedding cannot get a low-rank change', { where: `${folder}, ${name}` })
   const shape = adaptModel(base.model, exact)
   const specs = new Map(shape.model.parameters.map((spec) => [spec.name, spec]))
   const values = new Map<string, Float32Array>()
   for (const name of shape.trainable) {
-    const stored = files.tensors.get(name)
+    const stored = files.tensors.get(name) ?? files.tensors.get(name.replace(/\.(?=bias$)/, '.base_layer.'))
     const expected = (specs.get(name) as ParameterSpec).shape
     if (!stored) return refuse('a tensor of the adapter is missing', name)
     if (stored.shape.join() !== expected.join())
@@ -43,8 +48,15 @@ export function loadAdapter<Base extends WeightSource>(base: Base, folder: strin
       })
     values.set(name, stored.values)
   }
-  for (const name of files.tensors.keys())
-    if (!values.has(name)) refuse('the adapter holds a tensor that its configuration does not speak of', name)
+  for (const [name, stored] of files.tensors) {
+    const plain = name.replace(BASE_LAYER, '.$1')
+    if (values.has(plain)) continue
+    // PEFT writes a copy of the head along where it has a change beside it.
+    if (plain === name) refuse('the adapter holds a tensor that its configuration does not speak of', name)
+    const own = base.model.parameters.some((spec) => spec.name === plain) ? base.read(plain) : null
+    if (own?.length !== stored.values.length || own.some((value, i) => value !== stored.values[i]))
+      refuse('the adapter was trained beside other weights than this model has', name)
+  }
   return assemble(base, { ...parsed, target_modules: shortNames(base, modules, parsed) }, shape, values)
 }
 
@@ -98,7 +110,11 @@ export async function saveAdapter<Base extends WeightSource>(
       init_lora_weights: config.init_lora_weights,
       inference_mode: true,
     },
-    tensors: adapted.trainable.map((name) => ({ name, shape: specs.get(name)?.shape ?? [], values: adapted.read(name) })),
+    tensors: adapted.trainable.map((name) => ({
+      name: model.adapters.has(name.replace(/\.bias$/, '.weight')) ? name.replace(/\.(?=bias$)/, '.base_layer.') : name,
+      shape: specs.get(name)?.shape ?? [],
+      values: adapted.read(name),
+    })),
     ...(metadata && { metadata }),
   })
 }

@@ -9,8 +9,8 @@ export const moduleOf = (parameter: string): string => parameter.slice(0, parame
 /** The path itself, or its end after a dot. */
 const endsWith = (module: string, name: string): boolean => module === name || module.endsWith(`.${name}`)
 
-/** The module of that name or one inside it. */
-const within = (module: string, name: string): boolean => `.${module}.`.includes(`.${name}.`)
+/** A module whose path ends so, or one inside it. As in PEFT the end need not be a whole name: `norm` means `input_layernorm` too. */
+const within = (module: string, name: string): boolean => module.endsWith(name) || module.includes(`${name}.`)
 
 /**
  * Weights that get a low-rank change, in the model's order. `all-linear` means every matrix but the head. Throws `bad_argument` for settings

@@ -109,6 +109,15 @@ describe('F-11, F-12: reading and writing', () => {
     expect(f.tensors.get('F16')?.shape).toEqual([2, 4])
   })
 
+  it('a header whose length begins like a pickle or a zip file is a header all the same', () => {
+    for (const length of [0x180, 0x580, 0x4b50]) {
+      const path = made(`length-${length}`, JSON.stringify({ a: tensor(0, 4, [1]) }).padEnd(length), new Uint8Array(4))
+      const opened = SafetensorsFile.open(path)
+      expect([...opened.readFloat32('a')]).toEqual([0])
+      opened.close()
+    }
+  })
+
   it('keeps tensors whose names look like numbers or __proto__', async () => {
     const p = path.join(dir, 'names.safetensors')
     await writeSafetensors(

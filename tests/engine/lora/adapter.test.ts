@@ -27,8 +27,13 @@ afterAll(() => fs.rmSync(dir, { recursive: true, force: true }))
 const bits = (values: Float32Array) => Buffer.from(values.buffer, values.byteOffset, values.byteLength)
 const UNTIED = { ...TINY_LLAMA, tie_word_embeddings: false }
 
-async function logitsOf(source: WeightSource, backend: keyof typeof BACKENDS = 'tensorflow', precision: 'fp32' | 'bf16' = 'fp32') {
-  const plan = planWeights(source.model, { trainable: [], precision })
+async function logitsOf(
+  source: WeightSource,
+  backend: keyof typeof BACKENDS = 'tensorflow',
+  precision: 'fp32' | 'bf16' = 'fp32',
+  trainable: readonly string[] = [],
+) {
+  const plan = planWeights(source.model, { trainable, precision })
   const program = logits(plan, { batch: 2, length: 9 })
   const executable = await (await BACKENDS[backend]()).compile([program])
   await writeWeights(executable, plan, (name) => source.read(name))
@@ -71,6 +76,16 @@ describe.each([
 test('E-7: in bf16 the change is computed in bf16 too, and stays close', async () => {
   const adapted = random({ use_dora: true })
   expect(maxDifference(await logitsOf(adapted), await logitsOf(adapted, 'tensorflow', 'bf16'))).toBeLessThan(0.05)
+})
+
+test('DoRA measures a base weight that trains as well anew, not by what it once was', async () => {
+  const name = 'model.layers.1.mlp.up_proj.weight'
+  const adapted = random({ use_dora: true, target_modules: ['up_proj'] })
+  const twice = { ...adapted, read: (asked: string) => (asked === name ? adapted.read(asked).map((x) => 2 * x) : adapted.read(asked)) }
+  const moved = createAdapter({ model: adapted.base.model, read: twice.read }, { ...adapted.config }, { seed: 5 })
+  const magnitudes = { ...moved, read: (asked: string) => (asked.includes('magnitude') ? adapted.read(asked) : moved.read(asked)) }
+  expect(maxDifference(await logitsOf(twice, 'tensorflow', 'fp32', [name]), await logitsOf(magnitudes))).toBeLessThan(1e-5)
+  expect(maxDifference(await logitsOf(twice), await logitsOf(magnitudes))).toBeGreaterThan(1e-3)
 })
 
 describe('which layers get a change', () => {
@@ -202,6 +217,13 @@ describe('F-18, F-19: adapter folders', () => {
     expect(config(path.join(dir, 'gpt2')).fan_in_fan_out).toBe(true)
   })
 
+  test('the copy of the head that PEFT writes along with a change beside it is taken for what it is', async () => {
+    const { folder, adapted } = await write('head', { target_modules: ['q_proj', 'lm_head'] })
+    const head = base.read('lm_head.weight')
+    await tensor(folder, 'base_model.model.lm_head.base_layer.weight', [120, 32], bits(head))
+    expect(loadAdapter(base, folder).trainable).toEqual(adapted.trainable)
+  })
+
   test.each<[string, (folder: string) => void | Promise<void>, RegExp]>([
     ['another rank than the file', (folder) => patch(folder, { r: 4 }), /shape that its configuration.*q_proj.lora_A.*\[4,32\].*\[3,32\]/],
     ['magnitudes that are not there', (folder) => patch(folder, { use_dora: true }), /missing.*magnitude/],
@@ -214,6 +236,8 @@ describe('F-18, F-19: adapter folders', () => {
     ['no configuration', (folder) => fs.rmSync(path.join(folder, 'adapter_config.json')), /no adapter_config\.json/],
     ['names of another tool', (folder) => tensor(folder, 'lora.weight'), /name that PEFT gives.*lora\.weight/],
     ['a layer of another model', (folder) => tensor(folder, 'base_model.model.h.0.lora_A.weight'), /another model.*h\.0/],
+    ['another head', (folder) => tensor(folder, 'base_model.model.lm_head.base_layer.weight'), /beside other weights.*lm_head/],
+    ['a changed embedding', (folder) => tensor(folder, 'base_model.model.model.embed_tokens.lora_embedding_A'), /embedding cannot/],
     ['a tensor too many', (folder) => tensor(folder, 'base_model.model.model.norm.weight'), /does not speak of.*model\.norm/],
   ])('refused: %s', async (name, spoil, message) => {
     const { folder } = await write(`spoilt-${name.replaceAll(' ', '-')}`)
@@ -224,14 +248,14 @@ describe('F-18, F-19: adapter folders', () => {
   const patch = (folder: string, change: object) =>
     fs.writeFileSync(path.join(folder, 'adapter_config.json'), JSON.stringify({ ...config(folder), ...change }))
   /** The file with one tensor more. */
-  async function tensor(folder: string, name: string) {
+  async function tensor(folder: string, name: string, shape = [1], bytes: Uint8Array = new Uint8Array(4)) {
     const file = path.join(folder, 'adapter_model.safetensors')
     const open = SafetensorsFile.open(file)
     const all = [...open.tensors].map(([key, { shape }]) => ({ key, shape, bytes: open.readBytes(key) }))
     open.close()
     await writeSafetensors(
       file,
-      [...all, { key: name, shape: [1], bytes: new Uint8Array(4) }].map(({ key, shape, bytes }) => ({
+      [...all, { key: name, shape, bytes }].map(({ key, shape, bytes }) => ({
         name: key,
         dtype: 'F32' as const,
         shape,

@@ -6,6 +6,8 @@ export { auroc, judgeLabels, type LabelErrors, labelErrors } from './labels/labe
 export { type AnswerScores, extractObject, type RowScore, scoreAnswers } from './metrics/answers'
 export { bootstrap, type Interval, intervalOf, pairedBootstrap } from './metrics/bootstrap'
 export { canonicalValue } from './metrics/canonical'
+export { SWAP_TABLES, type SwapTable, swapRow, swapText } from './mixing/counterfactuals'
+export { mixRows, REPLAY_PROMPTS, reshaped, trainedChars } from './mixing/replay'
 export { CHECK_TITLES, CHECKS, type Check, checkRows, excerpt, SEVERITY } from './quality/check'
 export { type CleanChoices, cleanRows } from './quality/clean'
 export { askedOf } from './quality/words'

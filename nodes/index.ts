@@ -1,6 +1,7 @@
 /** The list of node types. Adding one: a file, a line here, a test. */
 import { type CatalogEntry, catalogOf, type InstanceOf, instanceSchema } from './_kit/catalog'
 import type { AnyNode } from './_kit/define-node'
+import { augmentCounterfactuals } from './augment-counterfactuals'
 import { checkData } from './check-data'
 import { cleanData } from './clean-data'
 import { exportModel } from './export'
@@ -8,6 +9,7 @@ import { findLabelErrors } from './find-label-errors'
 import { freezeLayers } from './freeze-layers'
 import { loadData } from './load-data'
 import { loadModel } from './load-model'
+import { mixReplay } from './mix-replay'
 import { splitData } from './split-data'
 import { train } from './train'
 import { validate } from './validate'
@@ -21,6 +23,8 @@ const ALL = [
   cleanData,
   findLabelErrors,
   splitData,
+  mixReplay,
+  augmentCounterfactuals,
   train,
   validate,
   exportModel,

@@ -68,6 +68,8 @@ describe('A-1: one file says everything about one node', () => {
       ['clean-data', 'data validation? test?', 'data removed changes report'],
       ['find-label-errors', 'data', 'data suspects report'],
       ['split-data', 'data', 'train validation test'],
+      ['mix-replay', 'data replay? model?', 'data replay report'],
+      ['augment-counterfactuals', 'data', 'data swaps report'],
       ['train', 'model data validation?', 'model metrics'],
       ['validate', 'model data', 'metrics rows'],
       ['export', 'model metrics?', 'file'],

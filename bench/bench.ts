@@ -11,7 +11,7 @@ import * as readline from 'node:readline'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { openBackend } from '../engine/backends/choose'
 import { type Job, jobs, modelOf, trainableOf } from './jobs'
-import { matmulPeak, type Opened, openOurs } from './ours'
+import { type Opened, openMatmul, openOurs } from './ours'
 
 const checkout = path.dirname(import.meta.dirname)
 const argv = process.argv.slice(2)
@@ -21,6 +21,8 @@ const STEPS = Number(option('--steps') ?? 8)
 /** Not counted: compiling, first touches of memory, caches. */
 const WARM_UP = 3
 const PRODUCT = 2048
+/** Times that each side measures its products, in turn; the best counts. */
+const PEAK_ROUNDS = 6
 
 type Answer = Record<string, number | string>
 type Side = { ask(message: Record<string, unknown>): Promise<Answer>; end(): void }
@@ -32,10 +34,16 @@ async function serveSide(): Promise<void> {
   const install = await import(pathToFileURL(path.join(checkout, 'scripts', 'engine-install.mjs')).href)
   const { backend, reason } = await openBackend({ addon: install.installedEngine()?.addon ?? null, reason: 'TensorFlow is not installed' })
   let opened: Opened | null = null
+  const products = new Map<boolean, () => Promise<number>>()
   process.on('message', (message: { kind: string; job?: Job; bf16?: boolean }) => {
     void (async (): Promise<Answer> => {
       if (message.kind === 'hello') return { backend: reason }
-      if (message.kind === 'matmul') return { gflops: await matmulPeak(backend, PRODUCT, message.bf16 === true, 12) }
+      if (message.kind === 'matmul') {
+        const bf16 = message.bf16 === true
+        const product = products.get(bf16) ?? (await openMatmul(backend, PRODUCT, bf16))
+        products.set(bf16, product)
+        return { gflops: await product() }
+      }
       if (message.kind === 'open') {
         opened = await openOurs(backend, message.job as Job)
         return { parameters: opened.parameters, flops: opened.flops }
@@ -176,26 +184,31 @@ async function main(): Promise<void> {
   const json = flag('--json')
   const peakSide = startOurs()
   const { backend } = await peakSide.ask({ kind: 'hello' })
-  const peaks = {
-    fp32: (await peakSide.ask({ kind: 'matmul', bf16: false })).gflops as number,
-    bf16: (await peakSide.ask({ kind: 'matmul', bf16: true })).gflops as number,
-  }
-  peakSide.end()
   let versions = 'not measured: THAW_PYTHON names no Python with torch and transformers'
-  let torchPeaks: { fp32: number; bf16: number } | null = null
   let usable: string | null = null
-  if (python) {
-    const side = startTheirs(python)
-    const hello = await side.ask({ kind: 'hello', threads: os.availableParallelism() })
+  const torchSide = python ? startTheirs(python) : null
+  if (python && torchSide) {
+    const hello = await torchSide.ask({ kind: 'hello', threads: os.availableParallelism() })
     if (hello.error) versions = `${python}: ${hello.error}`
     else {
       usable = python
       versions = `PyTorch ${hello.torch}, transformers ${hello.transformers}, ${hello.threads} threads`
-      const peak = async (bf16: boolean) => (await side.ask({ kind: 'matmul', n: PRODUCT, bf16, repeats: 12 })).gflops as number
-      torchPeaks = { fp32: await peak(false), bf16: await peak(true) }
     }
-    side.end()
   }
+  const peaks = { fp32: 0, bf16: 0 }
+  const torchPeaks = usable ? { fp32: 0, bf16: 0 } : null
+  for (let round = 0; round < PEAK_ROUNDS; round++)
+    for (const precision of ['fp32', 'bf16'] as const) {
+      const asked = { kind: 'matmul', bf16: precision === 'bf16' }
+      peaks[precision] = Math.max(peaks[precision], (await peakSide.ask(asked)).gflops as number)
+      if (torchPeaks && torchSide)
+        torchPeaks[precision] = Math.max(
+          torchPeaks[precision],
+          (await torchSide.ask({ ...asked, n: PRODUCT, repeats: 6 })).gflops as number,
+        )
+    }
+  peakSide.end()
+  torchSide?.end()
   const machine = `${os.cpus()[0]?.model ?? 'unknown CPU'}, ${os.availableParallelism()} cores, load ${os.loadavg()[0]?.toFixed(1)} before`
   const head = [
     `Machine: ${machine}. Ours: ${backend}. Theirs: ${versions}.`,
@@ -214,7 +227,7 @@ async function main(): Promise<void> {
   }
   if (!json) console.log(`\n${table(rows)}`)
   if (!only) {
-    const text = `# Benchmark\n\nWritten by \`npm run bench\` on ${new Date().toISOString().slice(0, 10)}. Median of ${STEPS} steps after ${WARM_UP}, ours and theirs in turn.\n\n${head.join('\n')}\n\n${table(rows)}\n\nUseful work counts the products of the step as it is written, recomputation and padding not. PyTorch: eager, fused AdamW, clipping, autocast for bf16, denormals flushed.\n`
+    const text = `# Benchmark\n\nWritten by \`npm run bench\` on ${new Date().toISOString().slice(0, 10)}. Median of ${STEPS} steps after ${WARM_UP}, ours and theirs in turn.\n\n${head.join('\n')} Load of the machine afterwards: ${os.loadavg()[0]?.toFixed(1)} (2 to 3 is this benchmark alone on 2 cores; more means that other work ran beside it).\n\n${table(rows)}\n\nUseful work counts the products of the step as it is written, recomputation and padding not. PyTorch: eager, fused AdamW, clipping, autocast for bf16, denormals flushed.\n`
     fs.writeFileSync(path.join(checkout, 'bench', 'RESULTS.md'), text)
     if (!json) console.log('\nwritten to bench/RESULTS.md')
   }

@@ -40,8 +40,12 @@ export function adamFeeds({
 }
 
 /** p ← p·decay for parameters of two or more dimensions, then the kernel. */
-export function adamUpdate(g: Builder, { beta1, beta2 }: AdamWSpec, { weight, variable, gradient, stepSize, decay, feed }: Update): void {
-  if (weight.shape.length >= 2) g.assign(variable, g.mul(g.read(variable), decay))
+export function adamUpdate(
+  g: Builder,
+  { beta1, beta2, decays = true }: AdamWSpec,
+  { weight, variable, gradient, stepSize, decay, feed }: Update,
+): void {
+  if (decays && weight.shape.length >= 2) g.assign(variable, g.mul(g.read(variable), decay))
   const moments = { first: declareState(g, weight, 'first'), second: declareState(g, weight, 'second') }
   g.adam({ variable, ...moments, beta1, beta2 }, gradient, stepSize, feed('epsilon'))
 }

@@ -56,6 +56,8 @@ export interface AdamWSpec extends UpdateSpec {
   readonly beta2: number
   /** Added after the bias-corrected square root, as in torch.optim.AdamW. */
   readonly epsilon: number
+  /** False where every weight decay is 0 for good: spares a pass over all trainable weights. Default true. */
+  readonly decays?: boolean
 }
 
 /** Lion: the sign of a momentum is the direction; decay as in AdamW. Keeps one moment; wants about a tenth of AdamW's learning rate. */

@@ -227,7 +227,13 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
     warmupSteps: warmupStepsOf(args.warmup_steps, totalSteps),
     totalSteps,
   }
-  const optimizer = { beta1: args.adam_beta1, beta2: args.adam_beta2, epsilon: args.adam_epsilon, maxGradNorm: args.max_grad_norm }
+  const optimizer = {
+    beta1: args.adam_beta1,
+    beta2: args.adam_beta2,
+    epsilon: args.adam_epsilon,
+    maxGradNorm: args.max_grad_norm,
+    decays: args.weight_decay > 0,
+  }
   const evalBatches = validation?.rows.length
     ? planEvaluation(validation.rows, Math.min(args.per_device_eval_batch_size, validation.rows.length))
     : []

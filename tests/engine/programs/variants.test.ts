@@ -169,6 +169,33 @@ test('a parameter group has its own learning rate and decay', async () => {
   executable.close()
 })
 
+test('a step without the pass of the decay equals one with a decay of 0, bit for bit', async () => {
+  const { model, read } = randomModel(TINY_LLAMA)
+  const own = 'model.layers.3.mlp.down_proj.weight'
+  const plan = planWeights(model, { trainable: [own], precision: 'bf16' })
+  const ids = randomIds(batch * length, 120)
+  const labels = allLabels(ids, length)
+  const after = async (decays: boolean) => {
+    const step = trainStep(plan, { batch, length, labels: labels.rows.length, optimizer: { ...optimizer, decays } })
+    const executable = await (await tensorFlow()).compile([step])
+    await writeWeights(executable, plan, read)
+    const scale = Float32Array.of(1 / labels.rows.length)
+    for (let i = 1; i <= 3; i++)
+      await executable.run(step.name, {
+        ids,
+        ...labels,
+        scale,
+        ...adamFeeds({ learningRate: [1e-3], weightDecay: [0], step: i, optimizer }),
+      })
+    const weights = await readWeight(executable, plan, own)
+    executable.close()
+    return { weights, multiplications: step.ops.filter(({ primitive }) => primitive.name === 'assign').length }
+  }
+  const [without, having] = [await after(false), await after(true)]
+  expect([without.multiplications, having.multiplications]).toEqual([0, 1])
+  expect(maxDifference(without.weights, having.weights)).toBe(0)
+})
+
 test('chosen rows of the logits are those of the whole', async () => {
   const { model, read } = randomModel(TINY_GPT2)
   const plan = planWeights(model, { trainable: [], precision: 'fp32' })

@@ -7,6 +7,7 @@ import { cleanData } from './clean-data'
 import { exportModel } from './export'
 import { findLabelErrors } from './find-label-errors'
 import { freezeLayers } from './freeze-layers'
+import { generateContracts } from './generate-contracts'
 import { loadData } from './load-data'
 import { loadModel } from './load-model'
 import { mixReplay } from './mix-replay'
@@ -19,6 +20,7 @@ const ALL = [
   loadModel,
   freezeLayers,
   loadData,
+  generateContracts,
   checkData,
   cleanData,
   findLabelErrors,

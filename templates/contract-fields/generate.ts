@@ -82,8 +82,11 @@ function money(r: Random): string {
   return r.pick(r.pick(CURRENCIES)(amount.toLocaleString('en-US')))
 }
 
-/** One clause of one half. */
-export function makeContract(r: Random, side: keyof Half<unknown>): Contract {
+/** Mean of the chances above; another share of absent fields scales each of them. */
+const MEAN_ABSENT = FIELDS.reduce((sum, field) => sum + ABSENT[field], 0) / FIELDS.length
+
+/** One clause of one half. `absent`: mean share of absent fields, in place of the usual one. */
+export function makeContract(r: Random, side: keyof Half<unknown>, absent = MEAN_ABSENT): Contract {
   const names: string[] = []
   const company = (): string => {
     // Two names in one clause share no word of their own, so that an answer can only be one of them.
@@ -99,7 +102,7 @@ export function makeContract(r: Random, side: keyof Half<unknown>): Contract {
     wordings.push(chosen)
     return chosen
   }
-  const has = Object.fromEntries(FIELDS.map((f) => [f, r.next() >= ABSENT[f]])) as Record<Field, boolean>
+  const has = Object.fromEntries(FIELDS.map((f) => [f, r.next() >= ABSENT[f] * (absent / MEAN_ABSENT)])) as Record<Field, boolean>
   if (!FIELDS.some((f) => has[f])) has.start = true
   // Values are quoted from the clause, not rewritten: an answer can be looked up in its source (SCI-94), and scores level the notations.
   const value: Record<Field, string | null> = {
@@ -142,9 +145,9 @@ export function makeContract(r: Random, side: keyof Half<unknown>): Contract {
   return { text: layout.join(sentences.map(fill)), answer: value, made: { side, layout: layout.name, wordings, names } }
 }
 
-export const makeContracts = (side: keyof Half<unknown>, rows: number, seed: number): Contract[] => {
+export const makeContracts = (side: keyof Half<unknown>, rows: number, seed: number, absent?: number): Contract[] => {
   const r = seeded(seed)
-  return Array.from({ length: rows }, () => makeContract(r, side))
+  return Array.from({ length: rows }, () => makeContract(r, side, absent))
 }
 
 /** Sizes and seeds of the shipped files. */

@@ -64,6 +64,7 @@ describe('A-1: one file says everything about one node', () => {
       ['load-model', '', 'model'],
       ['freeze-layers', 'model plan?', 'model plan'],
       ['load-data', '', 'data'],
+      ['generate-contracts', '', 'data report'],
       ['check-data', 'data validation? test? model?', 'report findings'],
       ['clean-data', 'data validation? test?', 'data removed changes report'],
       ['find-label-errors', 'data', 'data suspects report'],

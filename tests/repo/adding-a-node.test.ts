@@ -47,6 +47,7 @@ test('A-1: a node is added with one file, one registry line and one test', async
   for (const path of [
     'nodes',
     'analysis',
+    'templates',
     'tests/kit',
     'scripts',
     'docs',

@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --json] [-- --quick] [-- --steps N] [-- --only WORD]`: training speed of ours and of PyTorch in one run (E-11), taking turns
+ * `npm run bench [-- --json] [-- --quick | --all] [-- --steps N] [-- --only WORD]`: training speed of ours and of PyTorch in one run (E-11), taking turns
  * step by step because machines are noisy. THAW_PYTHON names a Python that has torch and transformers; without it ours is measured alone.
  * Prints a table (or JSON rows) and writes bench/RESULTS.md. Each of ours runs in a process of its own, so that peak memory is its own.
  */
@@ -110,11 +110,9 @@ async function measure(job: Job, python: string | null, peaks: { ours: number })
   // PyTorch has no such cache: the row with it is compared with PyTorch's ordinary step.
   const theirs = python ? startTheirs(python) : null
   try {
-    const opened = await ours.ask({ kind: 'open', job })
-    if (opened.error) throw new Error(String(opened.error))
-    const model = modelOf(job.shape)
-    let torch = false
-    if (theirs) {
+    // Both at once: nothing is timed yet.
+    const openTheirs = async () => {
+      if (!theirs) return false
       await theirs.ask({ kind: 'hello', threads: os.availableParallelism() })
       const answer = await theirs.ask({
         kind: 'open',
@@ -123,11 +121,13 @@ async function measure(job: Job, python: string | null, peaks: { ours: number })
         length: job.length,
         labels_per_row: job.labelsPerRow,
         bf16: job.bf16,
-        trainable: trainableOf(model, job.firstTrained),
+        trainable: trainableOf(modelOf(job.shape), job.firstTrained),
       })
       if (answer.error) console.error(`PyTorch: ${answer.error}`)
-      else torch = true
+      return !answer.error
     }
+    const [opened, torch] = await Promise.all([ours.ask({ kind: 'open', job }), openTheirs()])
+    if (opened.error) throw new Error(String(opened.error))
     const times = { ours: [] as number[], torch: [] as number[] }
     let losses = { ours: 0, torch: 0 }
     for (let i = 0; i < WARM_UP + STEPS; i++) {
@@ -219,7 +219,7 @@ async function main(): Promise<void> {
 
   const only = option('--only')
   const rows: Row[] = []
-  for (const job of jobs({ quick: flag('--quick') }).filter(({ name }) => !only || name.includes(only))) {
+  for (const job of jobs({ quick: flag('--quick'), all: flag('--all') }).filter(({ name }) => !only || name.includes(only))) {
     if (!json) console.log(`… ${job.name}`)
     const row = await measure(job, usable, { ours: job.bf16 ? peaks.bf16 : peaks.fp32 })
     rows.push(row)

@@ -43,7 +43,7 @@ export function trainableOf(model: Model, firstTrained: number): string[] {
 }
 
 /** The rows of the table, in the order they are measured. Rows of the real job have a third of their tokens in the loss. */
-export function jobs({ quick = false } = {}): Job[] {
+export function jobs({ quick = false, all = false } = {}): Job[] {
   const list: Job[] = []
   for (const bf16 of [false, true]) {
     const mark = bf16 ? 'bf16' : 'fp32'
@@ -87,6 +87,8 @@ export function jobs({ quick = false } = {}): Job[] {
     cached: true,
   })
   if (quick) return list.filter(({ bf16 }) => bf16)
+  // More than a minute by itself.
+  if (!all) return list
   list.push({
     name: 'SmolLM2-135M, full, fp32',
     shape: 'smollm2-135m',

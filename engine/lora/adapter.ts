@@ -36,7 +36,7 @@ export function adaptModel(base: Model, config: AdapterConfig): Pick<Adaptation,
   const model = untied(base, config)
   const targets = targetsOf(model, config)
   const adapters = new Map<string, LowRank>()
-  const added: { a: ParameterSpec[]; b: ParameterSpec[]; magnitudes: ParameterSpec[] } = { a: [], b: [], magnitudes: [] }
+  const added: Record<'a' | 'b' | 'magnitudes' | 'derived', ParameterSpec[]> = { a: [], b: [], magnitudes: [], derived: [] }
   for (const spec of targets) {
     const module = moduleOf(spec.name)
     const { r, scale } = scaleOf(config, module)
@@ -48,14 +48,18 @@ export function adaptModel(base: Model, config: AdapterConfig): Pick<Adaptation,
     added.a.push({ ...matrix, ...fuse, name: name.a, shape: [r, inputs as number] })
     added.b.push({ ...matrix, name: name.b, shape: [outputs as number, r] })
     const magnitude = config.use_dora ? `${module}.lora_magnitude_vector` : undefined
-    if (magnitude) added.magnitudes.push({ ...own, role: 'vector', name: magnitude, shape: [outputs as number] })
-    adapters.set(spec.name, { ...name, scale, ...(magnitude && { magnitude }) })
+    const squares = `${module}.lora_base_squares`
+    if (magnitude) {
+      added.magnitudes.push({ ...own, role: 'vector', name: magnitude, shape: [outputs as number] })
+      added.derived.push({ ...own, role: 'vector', name: squares, shape: [outputs as number], derived: true })
+    }
+    adapters.set(spec.name, { ...name, scale, ...(magnitude && { magnitude, squares }) })
   }
   const whole = wholeOf(model, config, new Set(adapters.keys()))
   // Rows that share an input stand together (see ParameterSpec.fuse), so the A's come first.
   const extra = [...added.a, ...added.b, ...added.magnitudes]
   return {
-    model: { ...model, parameters: [...model.parameters, ...extra], adapters },
+    model: { ...model, parameters: [...model.parameters, ...extra, ...added.derived], adapters },
     trainable: [...extra.map(({ name }) => name), ...whole],
   }
 }
@@ -119,6 +123,8 @@ function initialValues(
   return values
 }
 
+const specOf = (model: Model, name: string): ParameterSpec => model.parameters.find((spec) => spec.name === name) as ParameterSpec
+
 /** Puts base, description and values together. `values` has the adapter's own parameters, and may have others of the base. */
 export function assemble<Base extends WeightSource>(
   base: Base,
@@ -128,9 +134,12 @@ export function assemble<Base extends WeightSource>(
 ): Adapted<Base> {
   const known = new Set(base.model.parameters.map(({ name }) => name))
   const tiedHead = base.model.architecture.head(base.model.config)
+  const squares = new Map([...model.adapters].flatMap(([name, adapter]) => (adapter.squares ? [[adapter.squares, name] as const] : [])))
   const read = (name: string): Float32Array => {
     const own = values.get(name)
     if (own) return own
+    const weight = squares.get(name)
+    if (weight !== undefined) return rowNorms(read(weight), specOf(model, weight)).map((length) => length ** 2)
     // An untied head begins as the embedding.
     const from = known.has(name) || name !== model.architecture.head(model.config) ? name : tiedHead
     if (!known.has(from)) throw new EngineError('missing', 'the adapter has no such parameter', { where: name })

@@ -79,7 +79,7 @@ export function mergedMatrix(source: Readable, name: string): Float32Array {
 export function mergeAdapter<Base extends WeightSource>(adapted: Adapted<Base>): Base {
   const { base, model, trainable } = adapted
   const { adapters, ...plain } = model
-  const own = new Set([...adapters.values()].flatMap(({ a, b, magnitude }) => [a, b, ...(magnitude ? [magnitude] : [])]))
+  const own = new Set([...adapters.values()].flatMap(({ a, b, magnitude, squares }) => [a, b, magnitude, squares]))
   const parameters = model.parameters.filter(({ name }) => !own.has(name))
   const untied = base.model.config.tiedEmbeddings && !model.config.tiedEmbeddings
   const loaded = base as Partial<{ source: { config: object }; changed: readonly string[] }>

@@ -24,6 +24,8 @@ export interface ParameterSpec {
    * train, or none does, they are kept as one variable and multiplied at once.
    */
   readonly fuse?: string
+  /** Follows from other parameters: neither trained nor stored. */
+  readonly derived?: boolean
 }
 
 /** What every architecture's configuration comes down to; its own file adds more. */
@@ -89,6 +91,8 @@ export interface LowRank {
   readonly b: string
   /** [outputs] */
   readonly magnitude?: string
+  /** [outputs]: Σ W² of each output, so that the length of a frozen W need not be summed up in every step. */
+  readonly squares?: string
   readonly scale: number
 }
 

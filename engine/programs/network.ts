@@ -32,12 +32,13 @@ export function makeNetwork({ g, plan, ids, positions, attention, chosen }: Netw
   const product = (x: Tensor, name: string, outputAxis: 0 | 1) =>
     g.matmul(g.cast(x, compute), g.cast(value(name), compute), { transposeB: outputAxis === 0 })
 
-  /** One parameter in float32, cut out of the variable that it may share with others. */
+  const trains = (name: string) => plan.trainable.has(name)
+  /** One parameter, cut out of the variable that it may share with others. */
   const matrix = (name: string): { value: Tensor; outputAxis: 0 | 1 } => {
     const { parameters } = stored(name)
     const own = parameters.find(({ spec }) => spec.name === name) ?? parameters[0]
     const { shape = [], outputAxis = 0 } = own?.spec ?? {}
-    const whole = g.cast(value(name), 'f32')
+    const whole = value(name)
     if (parameters.length === 1) return { value: whole, outputAxis }
     const [, width = 1] = shape
     return { value: g.slice(whole, [(own?.offset ?? 0) / width, 0], shape), outputAxis }
@@ -57,7 +58,7 @@ export function makeNetwork({ g, plan, ids, positions, attention, chosen }: Netw
       : names.map((name) => product(x, name, stored(name).parameters[0]?.spec.outputAxis ?? 0))
     const { adapters } = plan.model
     const changed = adapters
-      ? addLowRank({ g, adapters, x, names, outputs: outputs.map((output) => g.cast(output, 'f32')), linear, matrix })
+      ? addLowRank({ g, adapters, x, names, outputs: outputs.map((output) => g.cast(output, 'f32')), linear, matrix, trains })
       : outputs
     return changed.map((output, i) => {
       const bias = biases?.[i]

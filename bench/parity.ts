@@ -77,7 +77,9 @@ async function main(): Promise<number> {
     if (!topic) report.fail(at, 'unread', 'no such topic')
     else {
       try {
+        const before = report.lines.length
         await topic(context, folder)
+        if (report.lines.length === before) report.fail(at, 'unread', 'the topic holds no case')
       } catch (error) {
         report.fail(at, 'threw', error instanceof Error ? error.message : String(error))
       }

@@ -59,11 +59,16 @@ export class Tensors {
   }
 }
 
-/** Runs a case. What is not built yet is a skip with its reason; everything else that is thrown is a failure. */
+/**
+ * Runs a case. What is not built yet is a skip with its reason; everything else that is thrown is a failure, and so is a case of which nothing
+ * was compared.
+ */
 export async function runCase(context: Context, folder: string, body: (at: string) => Promise<void> | void): Promise<void> {
   const at = path.relative(context.root, folder) || '.'
+  const before = context.report.lines.length
   try {
     await body(at)
+    if (context.report.lines.length === before) context.report.fail(at, 'unread', 'nothing of it was compared')
   } catch (error) {
     if (error instanceof EngineError && error.code === 'unsupported') context.report.skip(at, error.message)
     else context.report.fail(at, 'threw', error instanceof Error ? error.message : String(error))

@@ -7,7 +7,7 @@ import { ChatTemplate, maskOf } from '../../engine/tokenizer/chat'
 import { Tokenizer, toCodePoints } from '../../engine/tokenizer/tokenizer'
 import { type Context, exists, foldersIn, type Json, readJson, runCase } from './cases'
 
-type Found = { tokenizer: Tokenizer; template: string | null } | { missing: string }
+type Found = { tokenizer: Tokenizer; template: string | null } | { missing: string } | { unread: string }
 
 /** The tokenizer of a case: its own files, or those inside the GGUF that it names. */
 function openTokenizer(context: Context, folder: string, expected: Json): Found {
@@ -24,7 +24,7 @@ function openTokenizer(context: Context, folder: string, expected: Json): Found 
     }
   }
   const name = expected.source
-  if (typeof name !== 'string') return { missing: 'neither tokenizer.json nor a source file is named' }
+  if (typeof name !== 'string') return { unread: 'there is no tokenizer.json, and no source file is named' }
   const file = [folder, ...context.modelFolders]
     .map((place) => path.join(place, path.basename(name)))
     .find((candidate) => fs.existsSync(candidate))
@@ -49,6 +49,7 @@ export async function tokenizers(context: Context, topic: string): Promise<void>
       const expected = readJson(folder, 'expected.json')
       const found = openTokenizer(context, folder, expected)
       if ('missing' in found) return report.skip(at, found.missing)
+      if ('unread' in found) return report.fail(at, 'unread', found.unread)
       const { tokenizer, template } = found
       const cases = expected.cases as Json[]
       const plain = (text: string) => tokenizer.encode(text, { addSpecialTokens: false })

@@ -1,4 +1,5 @@
 /** training/: twelve-step trajectories, resuming from a stored state, packing, and learning-rate schedules. */
+import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { accumulate, evaluate, logits, planWeights, readMoment, readWeight, writeMoments, writeWeights } from '../../engine/programs/index'
 import type { WeightSource } from '../../engine/session'
@@ -8,6 +9,9 @@ import { type Context, exists, foldersIn, type Json, readJson, runCase, Tensors 
 import { compareGradients, labelFeeds, openFixtureModel } from './models'
 import { largestDifference } from './report'
 import { compareTrajectory, openTrainer, scheduleOf, type Trainer } from './trainer'
+
+/** Files that stand beside the cases. */
+const BESIDE = ['schedules.json', 'trainer_check.json', 'summary.json']
 
 export async function training(context: Context, topic: string): Promise<void> {
   const shared = exists(topic, 'data.safetensors') ? new Tensors(topic, 'data.safetensors') : null
@@ -32,6 +36,8 @@ export async function training(context: Context, topic: string): Promise<void> {
       return context.report.fail(at, 'unread', `unknown kind of case: ${Object.keys(expected).join(', ')}`)
     })
   }
+  for (const name of fs.readdirSync(topic).filter((entry) => entry.endsWith('.json') && !BESIDE.includes(entry)))
+    context.report.fail(path.relative(context.root, path.join(topic, name)), 'unread', 'no reference of this name')
   if (exists(topic, 'schedules.json'))
     await runCase(context, path.join(topic, 'schedules.json'), (at) => schedules(context, at, readJson(topic, 'schedules.json')))
   if (exists(topic, 'trainer_check.json'))

@@ -1,5 +1,7 @@
 import { expect, it } from 'vitest'
+import { runCase } from '../../bench/parity/cases'
 import { type Line, largestDifference, Report, relativeDistance } from '../../bench/parity/report'
+import type { Backend } from '../../engine/backends/backend'
 
 const report = (selfTest = false) => {
   const lines: Line[] = []
@@ -39,4 +41,15 @@ it('--self-test: a comparison that cannot fail is itself a failure', () => {
   r.same('a', 'ids', { ids: [1, 2] }, { ids: [1, 2] })
   r.atMost('a', 'blind', 0, 1, () => 0.5)
   expect(lines.map(({ status }) => status)).toEqual(['ok', 'FAIL', 'ok', 'FAIL'])
+})
+
+it('E-1: a case of which nothing is compared is a failure, not a pass', async () => {
+  const { lines, report: r } = report()
+  const context = { root: '/cases', report: r, backend: null as unknown as Backend, modelFolders: [] }
+  await runCase(context, '/cases/empty', (at) => r.near(at, 'of an empty list', [], [], 1e-9))
+  await runCase(context, '/cases/full', (at) => r.near(at, 'of one', [1], [1], 1e-9))
+  expect(lines.map(({ status, path }) => [status, path])).toEqual([
+    ['FAIL', 'empty'],
+    ['ok', 'full'],
+  ])
 })

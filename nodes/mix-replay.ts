@@ -30,28 +30,18 @@ The share is one of **trained tokens**, not of rows, and replay rows are spread 
       .max(0.9)
       .default(0.05)
       .meta({ title: 'Share of replay', description: 'Share of the trained tokens that comes from replay rows.', step: 0.01 }),
-    samples: z
-      .int()
-      .min(1)
-      .max(2000)
-      .default(32)
-      .meta({
-        title: 'Texts to write',
-        description: 'How many replay texts the model writes where no replay rows are wired.',
-        unit: 'texts',
-        advanced: true,
-      }),
-    max_new_tokens: z
-      .int()
-      .min(8)
-      .max(2048)
-      .default(96)
-      .meta({
-        title: 'Longest text',
-        description: 'Where the model’s own texts end if it does not stop by itself.',
-        unit: 'tokens',
-        advanced: true,
-      }),
+    samples: z.int().min(1).max(2000).default(32).meta({
+      title: 'Texts to write',
+      description: 'How many replay texts the model writes where no replay rows are wired.',
+      unit: 'texts',
+      advanced: true,
+    }),
+    max_new_tokens: z.int().min(8).max(2048).default(96).meta({
+      title: 'Longest text',
+      description: 'Where the model’s own texts end if it does not stop by itself.',
+      unit: 'tokens',
+      advanced: true,
+    }),
     seed: z
       .int()
       .min(0)

@@ -522,5 +522,5 @@ for (const options of [
         await page.getByRole('banner').getByRole('button', { name: /^Check/ }).click()
         await look('check')
       }),
-    LIMIT,
+    2 * LIMIT,
   )

@@ -312,7 +312,10 @@ test(
       expect(await rate.getAttribute('placeholder')).toBe('auto: 5e-4')
       await editor.fill('Epochs', '0')
       await editor.settings.getByText('Epochs must be').waitFor()
-      await page.getByRole('banner').getByRole('button', { name: /^Check/ }).click()
+      await page
+        .getByRole('banner')
+        .getByRole('button', { name: /^Check/ })
+        .click()
       await page.getByRole('dialog', { name: 'Problems' }).getByRole('button', { name: 'Train · Epochs' }).click()
       await until('the field to have the focus', async () =>
         page.evaluate(() => (document.activeElement as HTMLInputElement | null)?.value === '0'),
@@ -519,7 +522,10 @@ for (const options of [
           await page.keyboard.press('Escape')
           await page.getByRole('dialog').waitFor({ state: 'detached' })
         }
-        await page.getByRole('banner').getByRole('button', { name: /^Check/ }).click()
+        await page
+        .getByRole('banner')
+        .getByRole('button', { name: /^Check/ })
+        .click()
         await look('check')
       }),
     2 * LIMIT,

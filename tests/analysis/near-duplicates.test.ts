@@ -107,14 +107,20 @@ describe('SCI-87: planted duplicates', () => {
     expect([...nearDuplicates(['pay within thirty days', 'pay within sixty days'], { ...NEAR, shortEqual: true }).of]).toEqual([-1, -1])
   })
 
-  test('sentences that all rows share do not make them alike, and cost no time', () => {
+  test('sentences that all rows share do not make them alike, and cost little time', () => {
     const r = seeded(3)
     const frame = text(r, 60)
-    const rows = Array.from({ length: 3000 }, () => `${text(r, 40)} ${frame}`)
-    const from = performance.now()
-    const { of } = nearDuplicates(rows)
-    expect([...of].filter((j) => j !== -1)).toEqual([])
-    expect(performance.now() - from).toBeLessThan(5000)
+    const framed = Array.from({ length: 1000 }, () => `${text(r, 40)} ${frame}`)
+    const plain = Array.from({ length: 1000 }, () => text(r, 100))
+    expect([...nearDuplicates(framed).of].filter((j) => j !== -1)).toEqual([])
+    const time = (rows: readonly string[]) => {
+      const from = performance.now()
+      nearDuplicates(rows)
+      return performance.now() - from
+    }
+    // The best of three turns, as a ratio: comparing all pairs would take a hundred times as long.
+    const turns = [1, 2, 3].map(() => [time(framed), time(plain)] as const)
+    expect(Math.min(...turns.map(([a]) => a)) / Math.min(...turns.map(([, b]) => b))).toBeLessThan(8)
   })
 
   test('kept texts only: what repeats a dropped text but no kept one stays', () => {

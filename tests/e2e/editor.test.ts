@@ -16,7 +16,7 @@ beforeAll(async () => {
   home = await tempFolder()
   product = await startProduct({ home: home.path })
   browser = await launch()
-}, 300_000)
+}, 580_000)
 
 afterAll(async () => {
   await browser?.close()

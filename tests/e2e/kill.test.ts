@@ -80,7 +80,7 @@ async function checkpointIn(client: Client, run: string, attempt: number): Promi
 
 test('T-1 … T-5, T-7, T-10: kill -9 of trainer, worker, supervisor, everything, PostgreSQL and web server during a training changes nothing in its result', async () => {
   await using home = await tempFolder()
-  let product = await startProduct({ home: home.path, timeoutMs: 280_000 })
+  let product = await startProduct({ home: home.path })
   try {
     let client = clientOf(product)
     const undisturbed = await resultOf(client, await submit(client, TRAINING))
@@ -105,13 +105,13 @@ test('T-1 … T-5, T-7, T-10: kill -9 of trainer, worker, supervisor, everything
     await until('its children to end', async () => (await Promise.all(family.map(({ pid }) => isAlive(pid)))).every((alive) => !alive), {
       timeoutMs: 15_000,
     })
-    product = await startProduct({ home: home.path, timeoutMs: 60_000 })
+    product = await startProduct({ home: home.path })
     client = clientOf(product)
     expect(await inAttempt(client, run, 6)).toBeGreaterThanOrEqual(second)
 
     // T-7: a machine that lost its power. The next start goes on by itself.
     await product.crashAll()
-    product = await startProduct({ home: home.path, timeoutMs: 60_000 })
+    product = await startProduct({ home: home.path })
     client = clientOf(product)
     expect(await inAttempt(client, run, 7)).toBeGreaterThanOrEqual(second)
 
@@ -134,7 +134,7 @@ test('T-1 … T-5, T-7, T-10: kill -9 of trainer, worker, supervisor, everything
   } finally {
     await product.stop().catch(() => undefined)
   }
-}, 900_000)
+}, 1_200_000)
 
 /** Sequence numbers of all events of a run, as the stream replays them. */
 async function eventsOf(product: Product, run: string): Promise<number[]> {

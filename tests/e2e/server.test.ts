@@ -15,7 +15,7 @@ let product: Product
 beforeAll(async () => {
   folder = await tempFolder()
   product = await startProduct({ home: join(folder.path, 'home') })
-}, 400_000)
+}, 580_000)
 afterAll(async () => {
   await product?.stop()
   await folder?.[Symbol.asyncDispose]()

@@ -20,9 +20,9 @@ export function onProduct(env: Record<string, string> = {}): OnProduct {
   beforeAll(async () => {
     home = await tempFolder()
     // The first start of a checkout builds the pages.
-    product = await startProduct({ home: home.path, env, timeoutMs: 280_000 })
+    product = await startProduct({ home: home.path, env })
     browser = await launch()
-  }, 300_000)
+  }, 580_000)
   afterAll(async () => {
     await browser?.close()
     await product?.stop()

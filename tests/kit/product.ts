@@ -40,8 +40,8 @@ export interface Product extends AsyncDisposable {
 
 type Options = { home: string; port?: number; env?: Record<string, string>; root?: string; timeoutMs?: number }
 
-/** Starts and waits for the URL. `home` is created. Throws with the output when the program ends before. */
-export async function startProduct({ home, port, env = {}, root = ROOT, timeoutMs = 180_000 }: Options): Promise<Product> {
+/** Starts and waits for the URL, for minutes where pages must be built on a busy machine. `home` is created. Throws with the output when the program ends before. */
+export async function startProduct({ home, port, env = {}, root = ROOT, timeoutMs = 560_000 }: Options): Promise<Product> {
   await mkdir(home, { recursive: true })
   const from = performance.now()
   let text = ''

@@ -224,6 +224,7 @@ async function main(): Promise<void> {
     const row = await measure(job, usable, { ours: job.bf16 ? peaks.bf16 : peaks.fp32 })
     rows.push(row)
     if (json) console.log(JSON.stringify({ type: 'row', ...row }))
+    else console.log(`  ${row.ours.tokensPerSecond.toFixed(0)} tokens/s${row.ratio ? `, ${row.ratio.toFixed(2)} × PyTorch` : ''}`)
   }
   if (!json) console.log(`\n${table(rows)}`)
   if (!only) {

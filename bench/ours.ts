@@ -2,6 +2,7 @@
 import type { Backend, Executable, FeedData } from '../engine/backends/backend'
 import { Random } from '../engine/data/random'
 import { Builder } from '../engine/graph/builder'
+import type { Tensor } from '../engine/graph/types'
 import { adamFeeds, planWeights, prefix, trainStep, writeWeights } from '../engine/programs/index'
 import { type Job, modelOf, trainableOf } from './jobs'
 
@@ -83,11 +84,13 @@ export async function openMatmul(backend: Backend, n: number, bf16: boolean): Pr
   const dtype = bf16 ? 'bf16' : 'f32'
   const a = g.read(g.variable('a', [n, n], dtype))
   const b = g.read(g.variable('b', [n, n], dtype))
-  let last = a
-  // One after the other, and none of them the same as another: equal ones would be computed once.
-  for (let i = 0; i < PRODUCTS; i++) last = g.matmul(g.after(a, last), b)
-  // Only a number leaves the session, so that copying n² values out is not measured.
-  const program = g.finish('matmul', { one: g.cast(g.slice(last, [0, 0], [1, 1]), 'f32') })
+  // One element of each product reaches the sum that is fetched: a product that nothing reads is not computed, and equal ones are computed once.
+  let sum: Tensor | null = null
+  for (let i = 0; i < PRODUCTS; i++) {
+    const one: Tensor = g.slice(g.matmul(sum ? g.after(a, sum) : a, b), [i, i], [1, 1])
+    sum = sum ? g.add(sum, one) : one
+  }
+  const program = g.finish('matmul', { sum: g.cast(sum as Tensor, 'f32') })
   const executable = await backend.compile([program])
   const random = Random.of(3)
   const values = Float32Array.from({ length: n * n }, () => random.uniform() - 0.5)

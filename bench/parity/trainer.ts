@@ -13,34 +13,10 @@ import {
   writeWeights,
 } from '../../engine/programs/index'
 import type { WeightSource } from '../../engine/session'
-import { learningRateAt, type ScheduleName, type ScheduleSpec } from '../../engine/train/schedules'
+import { learningRateAt } from '../../engine/train/schedules'
 import type { Context, Json, Tensors } from './cases'
 import { labelFeeds } from './models'
-
-export function scheduleOf(
-  name: ScheduleName,
-  baseRate: number,
-  warmupSteps: number,
-  totalSteps: number,
-  options: Json = {},
-): ScheduleSpec {
-  const minimumShare = options.min_lr_rate ?? options.min_lr_ratio ?? (options.min_lr === undefined ? undefined : options.min_lr / baseRate)
-  return {
-    name,
-    baseRate,
-    warmupSteps,
-    totalSteps,
-    ...(options.num_cycles !== undefined && { cycles: options.num_cycles }),
-    ...(options.lr_end !== undefined && { endRate: options.lr_end }),
-    ...(options.power !== undefined && { power: options.power }),
-    ...(minimumShare !== undefined && { minimumShare }),
-    ...(options.num_decay_steps !== undefined && { decaySteps: options.num_decay_steps }),
-    ...(options.num_stable_steps !== undefined && { stableSteps: options.num_stable_steps }),
-    ...(options.warmup_lr_rate !== undefined && { warmupShare: options.warmup_lr_rate }),
-    ...(options.warmup_type !== undefined && { warmupType: options.warmup_type }),
-    ...(options.decay_type !== undefined && { decayType: options.decay_type }),
-  }
-}
+import { scheduleOf } from './schedules'
 
 type Batch = { ids: Int32Array; rows: Int32Array; targets: Int32Array; weights: Float32Array; labels: number; attention: Float64Array }
 

@@ -8,7 +8,8 @@ import { adapters } from './adapters'
 import { type Context, exists, foldersIn, type Json, readJson, runCase, Tensors } from './cases'
 import { compareGradients, labelFeeds, openFixtureModel } from './models'
 import { largestDifference } from './report'
-import { compareTrajectory, openTrainer, scheduleOf, type Trainer } from './trainer'
+import { scheduleOf } from './schedules'
+import { compareTrajectory, openTrainer, type Trainer } from './trainer'
 
 /** Files that stand beside the cases. */
 const BESIDE = ['schedules.json', 'trainer_check.json', 'summary.json']

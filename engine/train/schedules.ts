@@ -25,6 +25,8 @@ export type ScheduleSpec = {
   /** polynomial: 1e-7 and 1. */
   readonly endRate?: number
   readonly power?: number
+  /** inverse_sqrt: the warm-up, or 10 000 without one. */
+  readonly timescale?: number
   /** cosine_with_min_lr, cosine_warmup_with_min_lr, warmup_stable_decay: share of the base rate that stays. */
   readonly minimumShare?: number
   /** cosine_warmup_with_min_lr: share at which warm-up begins. */
@@ -93,7 +95,7 @@ function factorAt(spec: ScheduleSpec, step: number): number {
       return ((spec.baseRate - end) * (1 - (step - warmup) / (total - warmup)) ** (spec.power ?? 1) + end) / spec.baseRate
     }
     case 'inverse_sqrt': {
-      const scale = warmup || 10_000
+      const scale = spec.timescale ?? (warmup || 10_000)
       return 1 / Math.sqrt((step + scale - warmup) / scale)
     }
     case 'cosine_with_min_lr':

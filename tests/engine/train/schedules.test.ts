@@ -1,6 +1,7 @@
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { expect, it } from 'vitest'
+import { scheduleOf } from '../../../bench/parity/schedules'
 import { learningRateAt, type ScheduleName, warmupStepsOf } from '../../../engine/train/schedules'
 
 const { schedules } = JSON.parse(fs.readFileSync(path.join(import.meta.dirname, '../../reference/training/schedules.json'), 'utf8'))
@@ -17,23 +18,7 @@ type Case = {
 it.each((schedules as Case[]).map((c) => [`${c.schedule} with ${c.warmup_steps} warm-up steps ${JSON.stringify(c.options)}`, c] as const))(
   'E-1: %s equals the reference',
   (_, c) => {
-    const o = c.options
-    const spec = {
-      name: c.schedule,
-      baseRate: c.base_lr,
-      warmupSteps: c.warmup_steps,
-      totalSteps: c.total_steps,
-      ...(o.num_cycles !== undefined && { cycles: o.num_cycles }),
-      ...(o.lr_end !== undefined && { endRate: o.lr_end }),
-      ...(o.power !== undefined && { power: o.power }),
-      ...((o.min_lr_rate ?? o.min_lr_ratio) !== undefined && { minimumShare: o.min_lr_rate ?? o.min_lr_ratio }),
-      ...(o.min_lr !== undefined && { minimumShare: o.min_lr / c.base_lr }),
-      ...(o.num_decay_steps !== undefined && { decaySteps: o.num_decay_steps }),
-      ...(o.num_stable_steps !== undefined && { stableSteps: o.num_stable_steps }),
-      ...(o.warmup_lr_rate !== undefined && { warmupShare: o.warmup_lr_rate }),
-      ...(o.warmup_type !== undefined && { warmupType: o.warmup_type }),
-      ...(o.decay_type !== undefined && { decayType: o.decay_type }),
-    }
+    const spec = scheduleOf(c.schedule, c.base_lr, c.warmup_steps, c.total_steps, c.options)
     expect(c.lr_used_at_step.length).toBe(c.total_steps)
     c.lr_used_at_step.forEach((rate, step) => {
       expect(learningRateAt(spec, step)).toBeCloseTo(rate, 15)
@@ -44,4 +29,9 @@ it.each((schedules as Case[]).map((c) => [`${c.schedule} with ${c.warmup_steps} 
 
 it('F-2: warm-up below 1 is a share of all steps, rounded up', () => {
   expect([0, 0.03, 0.5, 1, 5].map((w) => warmupStepsOf(w, 101))).toEqual([0, 4, 51, 1, 5])
+})
+
+it('E-1: an option that the schedule does not take is refused by name', () => {
+  expect(() => scheduleOf('inverse_sqrt', 1e-3, 4, 20, { time_scale: 8 })).toThrowError(/inverse_sqrt.*time_scale/)
+  expect(() => scheduleOf('linear', 1e-3, 4, 20, { num_cycles: 2 })).toThrowError(/linear.*num_cycles/)
 })

@@ -4,7 +4,7 @@ import json
 import os
 
 import torch
-from transformers import get_scheduler
+from transformers import get_inverse_sqrt_schedule, get_scheduler
 
 FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "schedules.json")
 MORE = [
@@ -17,6 +17,8 @@ MORE = [
     ("warmup_stable_decay", 4, {"num_decay_steps": 7, "warmup_type": "cosine", "decay_type": "linear"}),
     ("warmup_stable_decay", 4, {"num_decay_steps": 7, "warmup_type": "1-sqrt", "decay_type": "1-sqrt", "min_lr_ratio": 0.2}),
     ("warmup_stable_decay", 2, {"num_decay_steps": 6, "num_stable_steps": 5, "num_cycles": 1.25}),
+    ("inverse_sqrt", 4, {"timescale": 9}),
+    ("inverse_sqrt", 0, {"timescale": 3}),
 ]
 
 with open(FILE) as file:
@@ -29,7 +31,11 @@ for name, warmup, options in MORE:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=base)
     # With a count of stable steps of its own, transformers wants no total beside it.
     steps = None if "num_stable_steps" in options else total
-    schedule = get_scheduler(name, optimizer, warmup, steps, scheduler_specific_kwargs=dict(options))
+    # get_scheduler may drop the time scale, so the schedule itself is asked.
+    if name == "inverse_sqrt":
+        schedule = get_inverse_sqrt_schedule(optimizer, warmup, **options)
+    else:
+        schedule = get_scheduler(name, optimizer, warmup, steps, scheduler_specific_kwargs=dict(options))
     rates = []
     for _ in range(total):
         rates.append(optimizer.param_groups[0]["lr"])

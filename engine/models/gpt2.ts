@@ -1,16 +1,34 @@
-/** GPT-2: learned positions, LayerNorm with bias, GELU, Conv1D weights stored [in, out]. */
+/** GPT-2: learned positions, LayerNorm with bias, GELU or another activation, Conv1D weights stored [in, out]. */
 import * as z from 'zod'
-import { geluErf, geluTanh } from '../graph/layers/activation'
+import type { Builder } from '../graph/builder'
+import { geluErf, geluTanh, relu, sigmoidGate } from '../graph/layers/activation'
 import { layerNorm } from '../graph/layers/norm'
+import type { Tensor } from '../graph/types'
 import type { Architecture, CommonConfig, GgufTensor, ParameterSpec } from './architecture'
 import { count, optional, unsupported } from './config'
 
 export interface Gpt2Config extends CommonConfig {
   readonly normEpsilon: number
-  readonly activation: 'tanh' | 'erf'
+  /** A key of ACTIVATIONS. */
+  readonly activation: string
+  /** Attention scores are divided by the root of the head's width. */
+  readonly scaledScores: boolean
+  /** And by the number of their block, counted from 1. */
+  readonly scaledByBlock: boolean
 }
 
-const ACTIVATIONS: Readonly<Record<string, Gpt2Config['activation']>> = { gelu_new: 'tanh', gelu_pytorch_tanh: 'tanh', gelu: 'erf' }
+/** By transformers' names (ACT2FN); `gelu_fast` is the tanh form with its factors in another order. */
+const ACTIVATIONS: ReadonlyMap<string, (g: Builder, x: Tensor) => Tensor> = new Map([
+  ['gelu_new', geluTanh],
+  ['gelu_pytorch_tanh', geluTanh],
+  ['gelu_fast', geluTanh],
+  ['gelu', geluErf],
+  ['quick_gelu', (g, x) => sigmoidGate(g, x, 1.702)],
+  ['silu', (g, x) => sigmoidGate(g, x)],
+  ['swish', (g, x) => sigmoidGate(g, x)],
+  ['relu', relu],
+  ['tanh', (g, x) => g.tanh(x)],
+])
 
 const schema = z
   .looseObject({
@@ -26,16 +44,13 @@ const schema = z
     tie_word_embeddings: optional(z.boolean()),
     scale_attn_weights: optional(z.boolean()),
     scale_attn_by_inverse_layer_idx: optional(z.boolean()),
-    reorder_and_upcast_attn: optional(z.boolean()),
     add_cross_attention: optional(z.boolean()),
   })
   .transform((c): Gpt2Config => {
-    const activation =
-      ACTIVATIONS[c.activation_function ?? 'gelu_new'] ??
-      unsupported('activation_function', c.activation_function, Object.keys(ACTIVATIONS).join(', '))
-    if (c.scale_attn_weights === false) unsupported('scale_attn_weights', false, 'true')
-    for (const field of ['scale_attn_by_inverse_layer_idx', 'reorder_and_upcast_attn', 'add_cross_attention'] as const)
-      if (c[field]) unsupported(field, true, 'false')
+    const activation = c.activation_function ?? 'gelu_new'
+    if (!ACTIVATIONS.has(activation)) unsupported('activation_function', activation, [...ACTIVATIONS.keys()].join(', '))
+    if (c.add_cross_attention) unsupported('add_cross_attention', true, 'false')
+    // reorder_and_upcast_attn asks for float32 scores, scaled before the product: attention is computed in float32 here anyway.
     if (c.n_embd % c.n_head) unsupported('n_head', c.n_head, `a divisor of n_embd (${c.n_embd})`)
     return {
       modelType: 'gpt2',
@@ -50,6 +65,8 @@ const schema = z
       tiedEmbeddings: c.tie_word_embeddings ?? true,
       normEpsilon: c.layer_norm_epsilon ?? 1e-5,
       activation,
+      scaledScores: c.scale_attn_weights ?? true,
+      scaledByBlock: c.scale_attn_by_inverse_layer_idx ?? false,
     }
   })
 
@@ -109,10 +126,11 @@ export const gpt2: Architecture<Gpt2Config> = {
     const conv = (name: string, input: typeof x) => n.linear(input, [`${p}${name}.weight`], [`${p}${name}.bias`])[0]
     const [q, k, v] = g.split(conv('attn.c_attn', norm('ln_1', x)), 1, [c.hiddenSize, c.hiddenSize, c.hiddenSize] as const)
     const { heads, kvHeads, headDim } = c
-    const mixed = n.attention(block, { q, k, v, heads, kvHeads, headDim, scale: headDim ** -0.5, rotary: false })
+    const scale = (c.scaledScores ? headDim ** -0.5 : 1) / (c.scaledByBlock ? block + 1 : 1)
+    const mixed = n.attention(block, { q, k, v, heads, kvHeads, headDim, scale, rotary: false })
     const between = g.add(n.narrow(block, x), conv('attn.c_proj', n.narrow(block, mixed)))
     const inner = conv('mlp.c_fc', norm('ln_2', between))
-    const active = c.activation === 'tanh' ? geluTanh(g, inner) : geluErf(g, inner)
+    const active = (ACTIVATIONS.get(c.activation) as typeof geluTanh)(g, inner)
     return g.add(between, conv('mlp.c_proj', active))
   },
 

@@ -62,3 +62,28 @@ export function geluErf(g: Builder, x: Tensor): Tensor {
     },
   )
 }
+
+/** x · σ(slope · x): `silu` with slope 1, `quick_gelu` with 1.702. The derivative is σ + slope · x · σ · (1 − σ). */
+export function sigmoidGate(g: Builder, x: Tensor, slope = 1): Tensor {
+  const c = (value: number) => g.fill(value, 'f32')
+  const scaled = (value: Tensor) => (slope === 1 ? value : g.mul(value, c(slope)))
+  return g.composite(
+    [x],
+    () => g.mul(x, g.sigmoid(scaled(x))),
+    (dy) => {
+      const z = scaled(g.after(x, dy))
+      const sigma = g.sigmoid(z)
+      return [g.mul(dy, g.add(sigma, g.mul(g.mul(z, sigma), g.sub(c(1), sigma))))]
+    },
+  )
+}
+
+/** max(x, 0); the derivative at 0 is 0, as in PyTorch. */
+export function relu(g: Builder, x: Tensor): Tensor {
+  const zero = () => g.fill(0, 'f32')
+  return g.composite(
+    [x],
+    () => g.maximum(x, zero()),
+    (dy) => [g.select(g.less(zero(), g.after(x, dy)), dy, zero())],
+  )
+}

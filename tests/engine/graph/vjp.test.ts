@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Backend } from '../../../engine/backends/backend'
 import { Builder } from '../../../engine/graph/builder'
-import { geluErf, geluTanh, swiglu } from '../../../engine/graph/layers/activation'
+import { geluErf, geluTanh, relu, sigmoidGate, swiglu } from '../../../engine/graph/layers/activation'
 import { attend, causalMask, groupQueries, splitHeads } from '../../../engine/graph/layers/attention'
 import { layerNorm, rmsNorm } from '../../../engine/graph/layers/norm'
 import { rotate } from '../../../engine/graph/layers/rope'
@@ -79,6 +79,9 @@ const CASES: Record<string, Case> = {
   'layer swiglu': two((g, a, b) => swiglu(g, a, b), [3, 4], [3, 4]),
   'layer geluTanh': one((g, x) => geluTanh(g, x)),
   'layer geluErf': one((g, x) => geluErf(g, x)),
+  'layer sigmoidGate, silu': one((g, x) => sigmoidGate(g, x)),
+  'layer sigmoidGate, quick GELU': one((g, x) => sigmoidGate(g, x, 1.702)),
+  'layer relu': one((g, x) => relu(g, x)),
   'layer rotate': one((g, x) => rotate(g, x, ...angles(g)), [2, 3, 2, 4]),
   'layer attend, grouped and causal': {
     inputs: [

@@ -151,8 +151,9 @@ describe('what is not built is refused by name', () => {
     [{ ...smollm, model_type: 'phi3', rope_parameters: { partial_rotary_factor: 0.5 } }, /partial_rotary_factor/],
     [{ ...smollm, model_type: 'phi3', rope_scaling: { type: 'longrope', short_factor: [1] } }, /rope_type.*longrope/],
     [{ ...smollm, hidden_size: undefined }, /hidden_size/],
-    [{ ...gpt2, activation_function: 'relu' }, /activation_function/],
-    [{ ...gpt2, scale_attn_by_inverse_layer_idx: true }, /scale_attn_by_inverse_layer_idx/],
+    [{ ...gpt2, activation_function: 'mish' }, /activation_function/],
+    [{ ...gpt2, activation_function: 'constructor' }, /activation_function/],
+    [{ ...gpt2, add_cross_attention: true }, /add_cross_attention/],
   ])('%#', (config, message) => {
     expect(() => describeModel(config)).toThrowError(message)
   })

@@ -27,7 +27,8 @@ test('an architecture is one file, named like the model_type it reads', () => {
   const shared = ['architecture', 'config', 'decoder', 'index', 'network']
   const files = fs.readdirSync(folder).map((name) => path.basename(name, '.ts'))
   expect(files.filter((name) => !shared.includes(name)).sort()).toEqual([...MODEL_TYPES].sort())
-  expect(REFERENCE_MODELS).toEqual([...MODEL_TYPES].sort())
+  const types = REFERENCE_MODELS.map((name) => readJson(path.join(REFERENCE, 'models', name, 'config.json')).model_type)
+  expect([...new Set(types)].sort()).toEqual([...MODEL_TYPES].sort())
 })
 
 test.each(REFERENCE_MODELS)('the parameters of %s are those of its checkpoint: names and shapes', (name) => {
@@ -61,6 +62,10 @@ test('parameters know their block and part', () => {
   expect(of('lm_head.weight')).toBeUndefined()
   const untied = describeModel({ ...smollm, tie_word_embeddings: false })
   expect(untied.parameters.find((parameter) => parameter.name === 'lm_head.weight')).toMatchObject({ block: null, part: 'head' })
+})
+
+test('GPT-2: reorder_and_upcast_attn asks for what is computed anyway, float32 attention', () => {
+  expect(describeModel({ ...gpt2, reorder_and_upcast_attn: true }).config).toEqual(describeModel(gpt2).config)
 })
 
 test('GPT-2 keys of the hub and of transformers mean the same, and masks are no parameters', () => {

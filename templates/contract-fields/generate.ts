@@ -113,7 +113,8 @@ export function makeContract(r: Random, side: keyof Half<unknown>, absent = MEAN
     fee: has.fee ? money(r) : null,
     law: has.law ? r.pick(LAWS) : null,
   }
-  const roles = r.pick(ROLES)
+  // Half of the clauses use the words of the answer's own keys.
+  const roles = r.next() < 0.4 ? ROLES[0] : r.pick(ROLES)
   const fill = (wording: string) =>
     withRoles(wording, roles)
       .replace('{S}', () => value.supplier ?? '')
@@ -152,8 +153,8 @@ export const makeContracts = (side: keyof Half<unknown>, rows: number, seed: num
 
 /** Sizes and seeds of the shipped files. */
 export const FILES = {
-  'clauses.jsonl': { side: 'train', rows: 624, seed: 20_261_101 },
-  'unseen.jsonl': { side: 'unseen', rows: 40, seed: 20_261_102 },
+  'clauses.jsonl': { side: 'train', rows: 456, seed: 20_261_101 },
+  'unseen.jsonl': { side: 'unseen', rows: 32, seed: 20_261_102 },
 } as const
 
 /** A shipped file: one clause a line, `prompt` and `completion`. */

@@ -42,17 +42,12 @@ The same settings and seed give the same rows.`,
       .max(0.7)
       .default(0.3)
       .meta({ title: 'Absent fields', description: 'Mean share of fields that a clause does not state.', step: 0.05 }),
-    noise_rate: z
-      .number()
-      .min(0)
-      .max(1)
-      .default(0)
-      .meta({
-        title: 'Wrong answers',
-        description: 'Share of rows in which one field of the answer is wrong on purpose.',
-        step: 0.05,
-        advanced: true,
-      }),
+    noise_rate: z.number().min(0).max(1).default(0).meta({
+      title: 'Wrong answers',
+      description: 'Share of rows in which one field of the answer is wrong on purpose.',
+      step: 0.05,
+      advanced: true,
+    }),
     instruction: z.string().max(2000).default('Extract the contract fields as JSON.').meta({
       title: 'Instruction',
       description: 'System prompt of every row. Empty: rows of prompt and completion without one.',

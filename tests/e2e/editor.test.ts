@@ -523,9 +523,9 @@ for (const options of [
           await page.getByRole('dialog').waitFor({ state: 'detached' })
         }
         await page
-        .getByRole('banner')
-        .getByRole('button', { name: /^Check/ })
-        .click()
+          .getByRole('banner')
+          .getByRole('button', { name: /^Check/ })
+          .click()
         await look('check')
       }),
     2 * LIMIT,

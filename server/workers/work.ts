@@ -230,10 +230,20 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
     let rolling = false
     const timers: NodeJS.Timeout[] = []
 
-    const say = (reason: Record<string, unknown>) =>
-      void appendEventsOf(storage.db, held, [{ nodeId, kind: 'node', data: { status: 'running', attempt: held.attempt, reason } }]).catch(
-        () => {},
-      )
+    // One after the other, and all before the node run is settled: an event of an attempt that is over would be refused.
+    let said: Promise<unknown> = Promise.resolve()
+    const say = (reason: Record<string, unknown>) => {
+      said = said
+        .then(() =>
+          appendEventsOf(storage.db, held, [{ nodeId, kind: 'node', data: { status: 'running', attempt: held.attempt, reason } }]),
+        )
+        .catch(() => {})
+    }
+    const listensAgain = () => {
+      if (!silent) return
+      silent = false
+      say({ code: 'responding' })
+    }
 
     const finishSoon = (why: RunWanted | 'shutdown' | 'rollover') => {
       child.send({ type: 'stop' })
@@ -264,9 +274,10 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
       })
       const silence = Date.now() - child.lastHeard
       if (silence > limits.deadMs) return end({ kind: 'silent', ms: silence })
-      if (silence > limits.silentMs !== silent) {
-        silent = !silent
-        say(silent ? { code: 'not-responding', seconds: Math.round(silence / 1_000) } : { code: 'responding' })
+      if (silence <= limits.silentMs) listensAgain()
+      else if (!silent) {
+        silent = true
+        say({ code: 'not-responding', seconds: Math.round(silence / 1_000) })
       }
       if (!rolling && Date.now() - begun > limits.rolloverMs) {
         // It goes back to the queue with its checkpoint, and whoever takes it next goes on; the trainer stays warm.
@@ -276,6 +287,7 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
     }, TOUCH_EVERY_MS)
 
     child.listen((message) => {
+      listensAgain()
       switch (message.type) {
         case 'progress':
           return events.progress({ done: message.done, total: message.total, unit: message.unit })
@@ -348,6 +360,7 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
     current = null
     stopCurrent = null
     child.listen(() => {})
+    await said
     try {
       return await settle(attempt, outcome, events, wanted, Date.now() - begun)
     } catch (error) {

@@ -220,7 +220,7 @@ test(
       await page.keyboard.type('add train model')
       await page.keyboard.press('Enter')
       await until('the third', async () => (await focused(page)) === 'train')
-      expect(await editor.wires()).toBe(2)
+      await until('both wires to be drawn', async () => (await editor.wires()) === 2)
       // One tab stop for the canvas.
       expect(await page.locator('[data-node][tabindex="0"]').count()).toBe(1)
       await page.keyboard.press('ArrowLeft')

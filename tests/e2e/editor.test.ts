@@ -103,12 +103,12 @@ test(
       expect(await list.getByRole('option').allTextContents()).not.toContainEqual(expect.stringContaining('Load data'))
       await page.keyboard.press('Escape')
       await list.waitFor({ state: 'detached' })
-      expect(await editor.wires()).toBe(0)
+      await until('the wires to be drawn', async () => (await editor.wires()) === 0)
       await drop()
       await page.keyboard.type('export')
       await page.keyboard.press('Enter')
       await editor.card('Export').waitFor()
-      expect(await editor.wires()).toBe(1)
+      await until('the wires to be drawn', async () => (await editor.wires()) === 1)
 
       // ＋ in the middle of the wire: only what has both ends.
       await page.locator('.wire-plus').first().click({ force: true })
@@ -117,7 +117,7 @@ test(
       await page.keyboard.type('freeze')
       await page.keyboard.press('Enter')
       await editor.card('Freeze layers').waitFor()
-      expect(await editor.wires()).toBe(2)
+      await until('the wires to be drawn', async () => (await editor.wires()) === 2)
 
       const frame = await page.locator('[data-canvas]').boundingBox()
       await page.mouse.dblclick((frame?.x ?? 0) + 60, (frame?.y ?? 0) + 60)
@@ -174,10 +174,10 @@ test(
       await editor.select('Freeze layers')
       await page.keyboard.press('Delete')
       await editor.card('Freeze layers').waitFor({ state: 'detached' })
-      expect(await editor.wires()).toBe(wires - 1)
+      await until('the wires to be drawn', async () => (await editor.wires()) === wires - 1)
       await page.getByRole('status').getByRole('button', { name: 'Undo' }).click()
       await editor.card('Freeze layers').waitFor()
-      expect(await editor.wires()).toBe(wires)
+      await until('the wires to be drawn', async () => (await editor.wires()) === wires)
 
       await editor.select('Train')
       await page.keyboard.press('Control+c')

@@ -222,7 +222,7 @@ test(
       await until('the third', async () => (await focused(page)) === 'train')
       await until('both wires to be drawn', async () => (await editor.wires()) === 2)
       // One tab stop for the canvas.
-      expect(await page.locator('[data-node][tabindex="0"]').count()).toBe(1)
+      await until('one tab stop', async () => (await page.locator('[data-node][tabindex="0"]').count()) === 1)
       await page.keyboard.press('ArrowLeft')
       await until('upstream', async () => (await focused(page)) === 'freeze-layers')
       await page.keyboard.press('ArrowLeft')
@@ -233,9 +233,10 @@ test(
       const before = (await savedAs(page, idIn(page))).document.layout.nodes['freeze-layers']
       for (let i = 0; i < 3; i++) await page.keyboard.press('Alt+ArrowDown')
       await page.keyboard.press('Shift+Alt+ArrowDown')
-      await clean(page)
-      const after = (await savedAs(page, idIn(page))).document.layout.nodes['freeze-layers']
-      expect((after?.y ?? 0) - (before?.y ?? 0)).toBe(3 * 16 + 64)
+      await until('the moves to be saved', async () => {
+        const after = (await savedAs(page, idIn(page))).document.layout.nodes['freeze-layers']
+        return (after?.y ?? 0) - (before?.y ?? 0) === 3 * 16 + 64
+      })
       // Enter opens the settings, Escape comes back.
       await page.keyboard.press('Enter')
       await until('the settings', async () => page.evaluate(() => document.activeElement?.closest('[data-inspector]') !== null))

@@ -31,10 +31,15 @@ export function createActions({ registry, editor, derived, view }: Editor) {
     view.getState().set({ focused: id ?? null, ...(id !== undefined && { reveal: id }) })
     if (id === undefined) return document.querySelector<HTMLElement>('[data-canvas]')?.focus({ preventScroll: true })
     let frames = 60
+    let found = false
+    // React Flow may put a new element in the place of a card that the view moves to; the focus goes with the old one and is given back.
     const seek = () => {
       const card = document.querySelector<HTMLElement>(`[data-node="${CSS.escape(id)}"]`)
-      if (card) card.focus({ preventScroll: true })
-      else if (frames-- > 0 && view.getState().focused === id) requestAnimationFrame(seek)
+      const lost = document.activeElement === null || document.activeElement === document.body
+      if (card && (!found || lost)) card.focus({ preventScroll: true })
+      const kept = document.activeElement === card
+      if (card) found = true
+      if (frames-- > 0 && view.getState().focused === id && (!found || kept || lost)) requestAnimationFrame(seek)
     }
     requestAnimationFrame(seek)
   }

@@ -201,8 +201,7 @@ test(
   LIMIT,
 )
 
-// Open: after fast typing the new node's card can lose the focus while the view moves to it.
-test.runIf(process.env.THAW_TEST_LONG)(
+test(
   'UX-105, UX-111, UX-113, UX-128, UX-130: built, walked and moved with the keyboard alone',
   () =>
     inSession(browser, product.url, {}, async ({ page }) => {

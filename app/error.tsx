@@ -1,18 +1,14 @@
 'use client'
 import Link from 'next/link'
 import { Button } from './ui/button'
-import { Mark } from './ui/icon'
 import { Notice } from './ui/notice'
+import { PageHeader } from './ui/page-header'
 
 /** What is shown when a page itself breaks. What runs goes on (UX-70). */
 export default function PageError({ error, reset }: { error: Error & { digest?: string }; reset: () => void }) {
   return (
     <div className="page">
-      <header className="topbar">
-        <Link href="/" className="home" aria-label="Home">
-          <Mark />
-        </Link>
-      </header>
+      <PageHeader />
       <main className="mx-auto w-full max-w-[640px] p-6">
         <h1 className="vh">This page broke</h1>
         <Notice

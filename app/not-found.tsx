@@ -1,18 +1,14 @@
 import Link from 'next/link'
 import { Button } from './ui/button'
-import { Mark } from './ui/icon'
 import { Empty } from './ui/notice'
+import { PageHeader } from './ui/page-header'
 
 export const metadata = { title: 'Not found' }
 
 export default function NotFound() {
   return (
     <div className="page">
-      <header className="topbar">
-        <Link href="/" className="home" aria-label="Home">
-          <Mark />
-        </Link>
-      </header>
+      <PageHeader />
       <main className="mx-auto w-full max-w-[640px] p-6">
         <h1 className="vh">Nothing is here</h1>
         <Empty

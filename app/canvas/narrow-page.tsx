@@ -1,10 +1,9 @@
 'use client'
 /** A pipeline in a window too narrow to build in (UX-8): its runs, which can be read on any screen, and the way into the editor all the same. */
-import Link from 'next/link'
 import { RunTable } from '../runs/history-tab'
 import { Button } from '../ui/button'
-import { Mark } from '../ui/icon'
 import { Notice } from '../ui/notice'
+import { PageHeader } from '../ui/page-header'
 import { ThemeSwitch } from '../ui/theme'
 
 /** Below this the canvas has no room left beside the folded panels. */
@@ -13,15 +12,12 @@ export const NARROW = 760
 export function NarrowPage({ id, name, onEdit }: { id: string; name: string; onEdit: () => void }) {
   return (
     <div className="page">
-      <header className="topbar">
-        <Link href="/" className="home" aria-label="Start page">
-          <Mark />
-        </Link>
+      <PageHeader>
         <h1 className="ell font-semibold">{name}</h1>
         <span className="ml-auto">
           <ThemeSwitch />
         </span>
-      </header>
+      </PageHeader>
       <main className="grid gap-4 p-4">
         <Notice
           title="The editor needs a wider window"

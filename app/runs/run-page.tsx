@@ -3,9 +3,10 @@ import Link from 'next/link'
 import { useState } from 'react'
 import { faultOf } from '../fault'
 import { Button } from '../ui/button'
-import { Icon, Mark } from '../ui/icon'
+import { Icon } from '../ui/icon'
 import { LayerStrip, StripCounts } from '../ui/layer-strip'
 import { Notice } from '../ui/notice'
+import { PageHeader } from '../ui/page-header'
 import { State } from '../ui/state'
 import { ThemeSwitch } from '../ui/theme'
 import { duration, plural, when } from '../ui/words'
@@ -28,10 +29,7 @@ export function RunPage({ id }: { id: string }) {
   useTabTitle(view?.run, view?.snapshot.run.pipelineName ?? 'Run')
   return (
     <div className="page">
-      <header className="topbar">
-        <Link href="/" className="home" aria-label="Home">
-          <Mark />
-        </Link>
+      <PageHeader>
         <div className="min-w-0">
           <h1 className="ell font-semibold leading-[18px]">{view ? view.snapshot.run.pipelineName : 'Run'}</h1>
           {view ? <p className="muted text-12">Run {view.snapshot.run.number} · read only</p> : null}
@@ -44,7 +42,7 @@ export function RunPage({ id }: { id: string }) {
           ) : null}
           <ThemeSwitch />
         </span>
-      </header>
+      </PageHeader>
       <main className="run-page">
         {view ? (
           <Body view={view} />

@@ -1,6 +1,4 @@
 'use client'
-import Link from 'next/link'
-import { Mark } from '../ui/icon'
 import { ThemeSwitch } from '../ui/theme'
 import { RunTable } from './history-tab'
 
@@ -8,15 +6,12 @@ import { RunTable } from './history-tab'
 export function RunsPage() {
   return (
     <div className="page">
-      <header className="topbar">
-        <Link href="/" className="home" aria-label="Home">
-          <Mark />
-        </Link>
+      <PageHeader>
         <h1 className="font-semibold">Runs</h1>
         <span className="ml-auto">
           <ThemeSwitch />
         </span>
-      </header>
+      </PageHeader>
       <main className="mx-auto w-full max-w-[1240px] p-5">
         <div className="card overflow-x-auto">
           <RunTable />

@@ -36,7 +36,7 @@ test(
       await editor.wire({ node: split, port: 'test' }, { node: validate, port: 'data' })
       await editor.wire({ node: train, port: 'model' }, { node: output, port: 'model' })
       await editor.wire({ node: validate, port: 'metrics' }, { node: output, port: 'metrics' })
-      await until('the wires to be drawn', async () => (await editor.wires()) === 9)
+      await editor.waitForWires(9)
 
       // UX-26: a wire that cannot be is refused with the reason, and nothing is drawn.
       await editor.wire({ node: data, port: 'data' }, { node: freeze, port: 'model' })
@@ -44,7 +44,7 @@ test(
         .getByText(/needs a model/)
         .first()
         .waitFor()
-      await until('the wires to be drawn', async () => (await editor.wires()) === 9)
+      await editor.waitForWires(9)
       await page.keyboard.press('Escape')
 
       await editor.select('Load model')
@@ -144,7 +144,7 @@ test(
       await keyboard.press('Escape')
       await focused('Train')
       await add('export', 'Export')
-      await until('the wires to be drawn', async () => (await editor.wires()) === 4)
+      await editor.waitForWires(4)
       await until('the work to be saved', async () => /^Saved/.test((await page.locator('.saved').textContent()) ?? ''))
       await keyboard.press('Control+Enter')
       await editor.waitForState('Export', /^Done/, 150_000)

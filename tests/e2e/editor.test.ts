@@ -1,28 +1,13 @@
 /** The editor by mouse and keys in a real browser: building, editing, saving, problems, layers, looks for everybody. Nothing is run here. */
-import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { axe, inSession, launch, shot } from '../kit/browser'
+import type { Page } from 'playwright-core'
+import { expect, test } from 'vitest'
+import { axe, shot } from '../kit/browser'
+import { onProduct } from '../kit/e2e'
 import { EditorPage } from '../kit/editor-page'
-import { type Product, startProduct } from '../kit/product'
-import { tempFolder } from '../kit/temp'
 import { until } from '../kit/wait'
 
-let home: Awaited<ReturnType<typeof tempFolder>>
-let product: Product
-let browser: Browser
+const on = onProduct()
 const LIMIT = 120_000
-
-beforeAll(async () => {
-  home = await tempFolder()
-  product = await startProduct({ home: home.path })
-  browser = await launch()
-}, 580_000)
-
-afterAll(async () => {
-  await browser?.close()
-  await product?.stop()
-  await home?.[Symbol.asyncDispose]()
-}, 60_000)
 
 type Saved = {
   id: string
@@ -80,7 +65,7 @@ async function middleOf(page: Page, selector: string) {
 test(
   'UX-5, UX-27, UX-30, UX-28: nodes are added from the centre, from a dropped wire, by double click and on a wire',
   () =>
-    inSession(browser, product.url, {}, async ({ page }) => {
+    on.session({}, async ({ page }) => {
       const editor = await blank(page)
       await page.getByText('Add first node').click()
       await page.keyboard.type('load mod')
@@ -103,12 +88,12 @@ test(
       expect(await list.getByRole('option').allTextContents()).not.toContainEqual(expect.stringContaining('Load data'))
       await page.keyboard.press('Escape')
       await list.waitFor({ state: 'detached' })
-      await until('the wires to be drawn', async () => (await editor.wires()) === 0)
+      await editor.waitForWires(0)
       await drop()
       await page.keyboard.type('export')
       await page.keyboard.press('Enter')
       await editor.card('Export').waitFor()
-      await until('the wires to be drawn', async () => (await editor.wires()) === 1)
+      await editor.waitForWires(1)
 
       // ＋ in the middle of the wire: only what has both ends.
       await page.locator('.wire-plus').first().click({ force: true })
@@ -117,7 +102,7 @@ test(
       await page.keyboard.type('freeze')
       await page.keyboard.press('Enter')
       await editor.card('Freeze layers').waitFor()
-      await until('the wires to be drawn', async () => (await editor.wires()) === 2)
+      await editor.waitForWires(2)
 
       const frame = await page.locator('[data-canvas]').boundingBox()
       await page.mouse.dblclick((frame?.x ?? 0) + 60, (frame?.y ?? 0) + 60)
@@ -136,7 +121,7 @@ test(
 test(
   'UX-33, UX-43: dragging a node is one entry on the 16 px grid, undone and redone exactly; UX-49: it makes nothing stale',
   () =>
-    inSession(browser, product.url, {}, async ({ page }) => {
+    on.session({}, async ({ page }) => {
       const editor = await template(page)
       const place = async () => (await savedAs(page, idIn(page))).document.layout.nodes.train
       const before = await place()
@@ -166,18 +151,18 @@ test(
 test(
   'UX-38, UX-31, UX-37, UX-112: delete reconnects and offers Undo; copy, paste, duplicate, select all, disable',
   () =>
-    inSession(browser, product.url, {}, async ({ page, context }) => {
-      await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: product.origin })
+    on.session({}, async ({ page, context }) => {
+      await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: on.product().origin })
       const editor = await template(page)
       const all = (await editor.ids()).length
       const wires = await editor.wires()
       await editor.select('Freeze layers')
       await page.keyboard.press('Delete')
       await editor.card('Freeze layers').waitFor({ state: 'detached' })
-      await until('the wires to be drawn', async () => (await editor.wires()) === wires - 1)
+      await editor.waitForWires(wires - 1)
       await page.getByRole('status').getByRole('button', { name: 'Undo' }).click()
       await editor.card('Freeze layers').waitFor()
-      await until('the wires to be drawn', async () => (await editor.wires()) === wires)
+      await editor.waitForWires(wires)
 
       await editor.select('Train')
       await page.keyboard.press('Control+c')
@@ -204,7 +189,7 @@ test(
 test(
   'UX-105, UX-111, UX-113, UX-128, UX-130: built, walked and moved with the keyboard alone',
   () =>
-    inSession(browser, product.url, {}, async ({ page }) => {
+    on.session({}, async ({ page }) => {
       const editor = await blank(page)
       await page.getByText('Add first node').focus()
       await page.keyboard.press('Enter')
@@ -220,7 +205,7 @@ test(
       await page.keyboard.type('add train model')
       await page.keyboard.press('Enter')
       await until('the third', async () => (await focused(page)) === 'train')
-      await until('both wires to be drawn', async () => (await editor.wires()) === 2)
+      await editor.waitForWires(2)
       // One tab stop for the canvas.
       await until('one tab stop', async () => (await page.locator('[data-node][tabindex="0"]').count()) === 1)
       await page.keyboard.press('ArrowLeft')
@@ -256,7 +241,7 @@ test(
 test(
   'UX-42: layers are marked by dragging and by keys, counts follow, one gesture is one entry; the large view is the same grid',
   () =>
-    inSession(browser, product.url, {}, async ({ page }) => {
+    on.session({}, async ({ page }) => {
       const editor = await template(page)
       await editor.select('Freeze layers')
       const costs = page.locator('.costs')
@@ -298,7 +283,7 @@ test(
 test(
   'UX-40, UX-41, UX-86, UX-85: fields come with defaults and resets; what is wrong is said at the field, in Check and by F8, with its repair',
   () =>
-    inSession(browser, product.url, {}, async ({ page }) => {
+    on.session({}, async ({ page }) => {
       const editor = await template(page)
       await editor.select('Train')
       const rate = editor.field('Learning rate')
@@ -340,7 +325,7 @@ test(
 test(
   'UX-44, UX-45, UX-46: saved after 800 ms; unsaved edits are offered after a crash; a save in between is a choice, never a loss',
   () =>
-    inSession(browser, product.url, {}, async ({ page, context }) => {
+    on.session({}, async ({ page, context }) => {
       const editor = await template(page)
       const id = idIn(page)
       const { revision } = await savedAs(page, id)
@@ -395,7 +380,7 @@ test(
 test(
   'UX-5, UX-39, UX-40: a file dropped on the canvas becomes a Load data node with what was found in it',
   () =>
-    inSession(browser, product.url, {}, async ({ page }) => {
+    on.session({}, async ({ page }) => {
       const editor = await blank(page)
       const rows = Array.from({ length: 12 }, (_, i) => JSON.stringify({ prompt: `Question ${i}`, completion: `Answer ${i}` })).join('\n')
       const transfer = await page.evaluateHandle((text) => {
@@ -415,7 +400,7 @@ test(
 test(
   'UX-11, UX-15, UX-16: minimap from 15 nodes, titles only when far away, panels fold and stay folded for this viewer',
   () =>
-    inSession(browser, product.url, {}, async ({ page }) => {
+    on.session({}, async ({ page }) => {
       const editor = await template(page)
       expect(await page.locator('.react-flow__minimap').count()).toBe(0)
       await editor.select('Train')
@@ -447,7 +432,7 @@ test(
 test(
   'UX-6: a wrong link says so and leads on; a list of runs without runs names the next step',
   () =>
-    inSession(browser, product.url, {}, async ({ page, expectProblems }) => {
+    on.session({}, async ({ page, expectProblems }) => {
       expectProblems(/404/)
       const { origin } = new URL(page.url())
       for (const path of ['/pipelines/none', '/runs/none', '/nowhere']) {
@@ -470,7 +455,7 @@ test(
 test(
   'UX-8: a phone gets the runs of a pipeline to read, and the editor only when it asks for it',
   () =>
-    inSession(browser, product.url, { width: 390, height: 844, hasTouch: true }, async ({ page }) => {
+    on.session({ width: 390, height: 844, hasTouch: true }, async ({ page }) => {
       const { id } = await ask<{ id: string }>(page, 'pipelines.create', { template: 'first-look' })
       await page.goto(`${new URL(page.url()).origin}/pipelines/${id}`)
       await page.getByText('The editor needs a wider window').waitFor()
@@ -493,7 +478,7 @@ for (const options of [
   test(
     `UX-127: no violation in any state of the editor, ${JSON.stringify(options)}`,
     () =>
-      inSession(browser, product.url, { ...options, reducedMotion: true }, async ({ page }) => {
+      on.session({ ...options, reducedMotion: true }, async ({ page }) => {
         const editor = await template(page)
         const name = Object.values(options).join('-')
         const look = async (state: string) => {

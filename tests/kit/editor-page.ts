@@ -76,6 +76,11 @@ export class EditorPage {
     return this.page.locator('.react-flow__edge').count()
   }
 
+  /** Waits until exactly so many wires are drawn, which happens a frame after their nodes. */
+  async waitForWires(number: number): Promise<void> {
+    await until(`${number} wires to be drawn`, async () => (await this.wires()) === number)
+  }
+
   /** Waits until the view has stopped gliding, as an eye would before it aims. */
   async still(): Promise<void> {
     const transform = (): Promise<string> =>

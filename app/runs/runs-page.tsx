@@ -1,4 +1,5 @@
 'use client'
+import { PageHeader } from '../ui/page-header'
 import { ThemeSwitch } from '../ui/theme'
 import { RunTable } from './history-tab'
 

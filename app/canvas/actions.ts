@@ -26,22 +26,17 @@ export function createActions({ registry, editor, derived, view }: Editor) {
 
   let problemAt = -1
 
-  /** Puts the canvas's focus on a node. One out of view is not in the page until it was brought in, so this waits for it. */
+  /** Puts the canvas's focus on a node. A card out of view is not in the page; it takes the focus when it is drawn (`NodeCard`). */
   function focusNode(id: string | undefined) {
-    view.getState().set({ focused: id ?? null, ...(id !== undefined && { reveal: id }) })
+    view.getState().set({ focused: id ?? null, seeking: id ?? null, ...(id !== undefined && { reveal: id }) })
     if (id === undefined) return document.querySelector<HTMLElement>('[data-canvas]')?.focus({ preventScroll: true })
-    let frames = 60
-    let found = false
-    // React Flow may put a new element in the place of a card that the view moves to; the focus goes with the old one and is given back.
-    const seek = () => {
+    // A frame later, when what is closing now has given the focus back.
+    requestAnimationFrame(() => {
+      if (view.getState().focused !== id) return
       const card = document.querySelector<HTMLElement>(`[data-node="${CSS.escape(id)}"]`)
-      const lost = document.activeElement === null || document.activeElement === document.body
-      if (card && (!found || lost)) card.focus({ preventScroll: true })
-      const kept = document.activeElement === card
-      if (card) found = true
-      if (frames-- > 0 && view.getState().focused === id && (!found || kept || lost)) requestAnimationFrame(seek)
-    }
-    requestAnimationFrame(seek)
+      if (card) card.focus({ preventScroll: true })
+      else view.getState().set({ seeking: id })
+    })
   }
 
   function commit(built: Built | null, options: { select?: boolean; gesture?: string; undoToast?: boolean } = {}): boolean {

@@ -274,6 +274,8 @@ function Reveal({ frame }: { frame: RefObject<HTMLDivElement | null> }) {
   const { editor, view } = useStores()
   const flow = useReactFlow()
   const id = useView((s) => s.reveal)
+  // Where the view is gliding to: a second node asked for meanwhile is judged by that, not by a place it only passes.
+  const goal = useRef({ x: 0, y: 0, zoom: 1, until: 0 })
   useEffect(() => {
     if (id === null) return
     view.getState().set({ reveal: null })
@@ -281,15 +283,17 @@ function Reveal({ frame }: { frame: RefObject<HTMLDivElement | null> }) {
     if (!box || !editor.getState().document.nodes[id]) return
     const place = placeOf(editor.getState().document, id)
     const { width = 224, height = 180 } = flow.getNode(id)?.measured ?? {}
-    const { x, y, zoom } = flow.getViewport()
+    const { x, y, zoom } = performance.now() < goal.current.until ? goal.current : flow.getViewport()
     const [left, top] = [place.x * zoom + x, place.y * zoom + y]
     const [right, bottom] = [left + width * zoom, top + height * zoom]
     // As little as needed, with room for a port and a ring.
     const shift = (low: number, high: number, size: number) =>
       low < 24 ? 24 - low : high > size - 24 ? Math.max(24 - low, size - 24 - high) : 0
     const [dx, dy] = [shift(left, right, box.width), shift(top, bottom, box.height)]
-    if (dx !== 0 || dy !== 0)
-      void flow.setViewport({ x: x + dx, y: y + dy, zoom }, { duration: matchMedia('(prefers-reduced-motion: reduce)').matches ? 0 : 200 })
+    if (dx === 0 && dy === 0) return
+    const duration = matchMedia('(prefers-reduced-motion: reduce)').matches ? 0 : 200
+    goal.current = { x: x + dx, y: y + dy, zoom, until: performance.now() + duration }
+    void flow.setViewport({ x: x + dx, y: y + dy, zoom }, { duration })
   }, [id, editor, flow, frame, view])
   return null
 }

@@ -5,7 +5,7 @@
  * its declaration, so there is one card for all nodes.
  */
 import { type NodeProps, useStore as useFlowStore } from '@xyflow/react'
-import { memo } from 'react'
+import { memo, type RefObject, useLayoutEffect, useRef } from 'react'
 import { useShallow } from 'zustand/react/shallow'
 import type { Estimate } from '../../nodes/_kit/facts'
 import type { InferredNode } from '../../nodes/_kit/infer'
@@ -37,6 +37,8 @@ export const NodeCard = memo(function NodeCard({ id, selected }: NodeProps) {
   const node = useEditor((s) => s.document.nodes[id])
   const given = useEditor((s) => s.document.layout.nodes[id]?.title)
   const tabStop = useView((s) => s.focused === id)
+  const card = useRef<HTMLDivElement>(null)
+  useKeptFocus(id, card, node !== undefined)
   const dim = useView(
     (s) => s.connecting !== null && s.connecting.from.node !== id && ![...s.connecting.fits].some((end) => end.startsWith(`${id}.`)),
   )
@@ -57,13 +59,14 @@ export const NodeCard = memo(function NodeCard({ id, selected }: NodeProps) {
   return (
     // biome-ignore lint/a11y/useSemanticElements: a card is a named group of controls, not a form's fieldset
     <div
+      ref={card}
       className={classes}
       role="group"
       aria-label={`${title}, ${said}${errors > 0 ? `, ${errors} ${errors === 1 ? 'problem' : 'problems'}` : ''}`}
       aria-roledescription="node"
       tabIndex={tabStop ? 0 : -1}
       data-node={id}
-      onFocus={() => view.getState().set({ focused: id })}
+      onFocus={() => view.getState().set({ focused: id, seeking: null })}
     >
       {errors + warnings > 0 ? (
         <span className={errors > 0 ? 'badge' : 'badge warn'} aria-hidden="true">
@@ -96,6 +99,19 @@ export const NodeCard = memo(function NodeCard({ id, selected }: NodeProps) {
     </div>
   )
 })
+
+/** React Flow takes a card that leaves the view out of the page, and its focus with it. The card asks for it back when it is drawn again. */
+function useKeptFocus(id: string, card: RefObject<HTMLDivElement | null>, drawn: boolean) {
+  const { editor, view } = useStores()
+  useLayoutEffect(() => {
+    const element = card.current
+    if (!drawn || !element) return
+    if (view.getState().seeking === id) element.focus({ preventScroll: true })
+    return () => {
+      if (own(editor.getState().document.nodes, id) && element.contains(document.activeElement)) view.getState().set({ seeking: id })
+    }
+  }, [id, card, drawn, editor, view])
+}
 
 function countFaults(problems: readonly Problem[], id: string): [errors: number, warnings: number] {
   const here = problems.filter((problem) => problem.node === id)

@@ -185,6 +185,8 @@ export type ViewState = {
   readonly tab: InspectorTab
   /** The node that the canvas's one tab stop is on (UX-130). */
   readonly focused: string | null
+  /** The node that has the focus while its card is not in the page, and takes it when it is drawn. */
+  readonly seeking: string | null
   readonly connecting: Connecting | null
   readonly quickAdd: QuickAdd | null
   readonly refusal: Refusal | null
@@ -209,6 +211,7 @@ export const createViewStore = (): StoreApi<ViewState> =>
   createStore<ViewState>((set) => ({
     tab: 'settings',
     focused: null,
+    seeking: null,
     connecting: null,
     quickAdd: null,
     refusal: null,

@@ -153,7 +153,9 @@ export function useKeys(commands: (command: CommandId) => void) {
     const press = (event: KeyboardEvent) => {
       if (event.defaultPrevented || event.isComposing) return
       const target = event.target instanceof Element ? event.target : null
-      const binding = bindingFor(event, { mac, inCanvas: inCanvas(target) })
+      // While the view moves to the node with the focus, the browser has the focus nowhere; keys still mean that node.
+      const onItsWay = target === document.body && view.getState().seeking !== null
+      const binding = bindingFor(event, { mac, inCanvas: onItsWay || inCanvas(target) })
       if (!binding) return
       const inDialog = target?.closest('[role="dialog"], [role="menu"], [role="listbox"]') !== null && target !== null
       if (inDialog && binding.command !== 'palette' && binding.command !== 'run-all') return
@@ -164,6 +166,9 @@ export function useKeys(commands: (command: CommandId) => void) {
       if (binding.command === 'paste') return
       event.preventDefault()
       commands(binding.command)
+    }
+    const elsewhere = ({ target }: FocusEvent) => {
+      if (view.getState().seeking !== null && target !== document.body) view.getState().set({ seeking: null })
     }
     const paste = (event: ClipboardEvent) => {
       const target = document.activeElement
@@ -183,16 +188,18 @@ export function useKeys(commands: (command: CommandId) => void) {
     }
     window.addEventListener('keydown', press)
     window.addEventListener('keyup', release)
+    window.addEventListener('focusin', elsewhere)
     window.addEventListener('paste', paste)
     window.addEventListener('pointermove', track, { passive: true })
     return () => {
       clearTimeout(quiet)
       window.removeEventListener('keydown', press)
       window.removeEventListener('keyup', release)
+      window.removeEventListener('focusin', elsewhere)
       window.removeEventListener('paste', paste)
       window.removeEventListener('pointermove', track)
     }
-  }, [commands, mac, actions, flow, editor])
+  }, [commands, mac, actions, flow, editor, view])
 
   // The canvas's one tab stop is on a node that exists (UX-130).
   useEffect(

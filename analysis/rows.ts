@@ -5,6 +5,13 @@ export type CanonicalRow = { id: string; columns?: Record<string, unknown> } & R
 
 export const rowsToJsonl = (rows: readonly object[]): string => rows.map((row) => `${JSON.stringify(row)}\n`).join('')
 
+/** Rows as text to store, with what their handle says about them. */
+export const packRows = (rows: readonly CanonicalRow[]): { text: string; rows: number; chars: { mean: number; max: number } } => ({
+  text: rowsToJsonl(rows),
+  rows: rows.length,
+  chars: lengthsOf(rows),
+})
+
 /** Reads what `rowsToJsonl` wrote. */
 export const parseJsonl = (text: string): CanonicalRow[] =>
   text

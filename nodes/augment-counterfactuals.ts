@@ -1,7 +1,7 @@
 import * as z from 'zod'
+import { datasetFacts, putRows, putTable, tableFacts } from './_kit/dataset'
 import { defineNode } from './_kit/define-node'
 import { NodeError } from './_kit/node-error'
-import type { DatasetHandle } from './_kit/ports'
 import { putReport } from './_kit/report'
 import { percentWords, plural } from './_kit/words'
 
@@ -48,13 +48,13 @@ It **does not reliably improve** a model: measure before and after, on the task 
   purity: 'seeded',
   resource: 'light',
   infer({ params, inputs }) {
-    const data = inputs.data?.kind === 'dataset' ? inputs.data.facts : null
+    const data = datasetFacts(inputs.data)
     if (!data) return {}
     const bytes = (data.rows ?? 0) * (data.chars?.mean ?? 0)
     return {
       outputs: {
         data: { kind: 'dataset', facts: { ...data, rows: params.fraction === 0 ? data.rows : null } },
-        swaps: { kind: 'dataset', facts: { ...data, name: 'swaps', rows: null, format: 'table', columns: COLUMNS, chars: null } },
+        swaps: { kind: 'dataset', facts: tableFacts(data, 'swaps', COLUMNS) },
         report: { kind: 'report', facts: { name: 'Augment counterfactuals' } },
       },
       estimate: { seconds: Math.round(1 + bytes / 2e6), memoryBytes: Math.round(6 * bytes), diskBytes: Math.round(3 * bytes) },
@@ -80,7 +80,7 @@ It **does not reliably improve** a model: measure before and after, on the task 
     }
   },
   async run({ params, inputs, ctx }) {
-    const { parseJsonl, rowsToJsonl, lengthsOf, swapRow, excerpt, seeded } = await import('../analysis/index')
+    const { parseJsonl, packRows, swapRow, excerpt, seeded } = await import('../analysis/index')
     const rows = parseJsonl(await ctx.artifacts.readText(inputs.data.artifact))
     if (rows.length === 0) throw new NodeError('no_rows', 'There are no rows to add to.', { expected: 'at least one row', got: 'none' })
     const twins = rows.map((row) => swapRow(row, params.swap_table))
@@ -142,16 +142,11 @@ It **does not reliably improve** a model: measure before and after, on the task 
         },
       ],
     })
-    const store = async (list: typeof rows, more: Partial<DatasetHandle>): Promise<DatasetHandle> => ({
-      ...inputs.data,
-      artifact: await ctx.artifacts.put(rowsToJsonl(list)),
-      rows: list.length,
-      chars: lengthsOf(list),
-      ...more,
-    })
     return {
-      data: await store(out, { columns: [...new Set([...inputs.data.columns, ...(chosen.size > 0 ? ['swapped_from'] : [])])] }),
-      swaps: await store(table, { name: `${inputs.data.name}, swaps`, format: 'table', columns: [...COLUMNS] }),
+      data: await putRows(ctx, inputs.data, packRows(out), {
+        columns: [...new Set([...inputs.data.columns, ...(chosen.size > 0 ? ['swapped_from'] : [])])],
+      }),
+      swaps: await putTable(ctx, inputs.data, packRows(table), COLUMNS, 'swaps'),
       report,
     }
   },

@@ -1,9 +1,9 @@
 import * as z from 'zod'
 import type { RowTokens, RunContext } from './_kit/context'
+import { columnProblem, datasetFacts, knownColumns, NEAR_PARAMS, nearOptions, putTable, tableFacts } from './_kit/dataset'
 import { defineNode } from './_kit/define-node'
 import { WARM_UP_SECONDS } from './_kit/estimate'
-import type { DatasetFacts, NodeProblem } from './_kit/facts'
-import { NodeError } from './_kit/node-error'
+import { NodeError, throwProblem } from './_kit/node-error'
 import type { DatasetHandle, ModelHandle } from './_kit/ports'
 import { putReport, type Report } from './_kit/report'
 import { autoTrainOn } from './_kit/resolve-train'
@@ -13,6 +13,7 @@ import { percentWords, plural } from './_kit/words'
 const BYTES_PER_SECOND = 0.5e6
 /** Tokenising beside it. */
 const TOKEN_BYTES_PER_SECOND = 1e6
+const NO_GROUPS = { label: 'Check without groups', params: { group_column: '' } }
 const COLUMNS = ['check', 'effect', 'part', 'row', 'other_part', 'other_row', 'detail', 'text', 'other_text'] as const
 /** The table is for reading; what it leaves out is counted. */
 const MOST_FINDINGS = 20_000
@@ -64,18 +65,7 @@ The report gives a verdict and one thing to do; **findings** is the list, row by
         unit: 'tokens',
         advanced: true,
       }),
-    near_duplicate_threshold: z.number().min(0.5).max(1).default(0.8).meta({
-      title: 'Near from',
-      description: 'Share of common three-word runs from which two rows nearly repeat each other; a quarter less under 60 words.',
-      step: 0.05,
-      advanced: true,
-    }),
-    containment: z.number().min(0.5).max(1).default(0.8).meta({
-      title: 'Contained from',
-      description: 'A held-out row leaks when this share of it stands in one training row.',
-      step: 0.05,
-      advanced: true,
-    }),
+    ...NEAR_PARAMS,
     group_column: z.string().max(200).default('').meta({
       title: 'Group column',
       description: 'Rows with the same value here belong together, and leak when they are on both sides. Empty: no groups.',
@@ -97,27 +87,16 @@ The report gives a verdict and one thing to do; **findings** is the list, row by
   resource: 'light',
   infer({ params, inputs }) {
     const parts = (['data', 'validation', 'test'] as const).flatMap((name) => {
-      const input = inputs[name]
-      return input?.kind === 'dataset' ? [input.facts] : []
+      const facts = datasetFacts(inputs[name])
+      return facts ? [facts] : []
     })
-    const data = inputs.data?.kind === 'dataset' ? inputs.data.facts : null
-    const problems: NodeProblem[] = []
-    if (data && params.group_column && data.columns.length > 0 && !data.columns.includes(params.group_column))
-      problems.push({
-        severity: 'error',
-        code: 'no_such_column',
-        param: 'group_column',
-        message: `The data has no column “${params.group_column}”.`,
-        expected: data.columns.join(', '),
-        got: params.group_column,
-        fix: { label: 'Check without groups', params: { group_column: '' } },
-      })
+    const data = datasetFacts(inputs.data)
     const bytes = parts.reduce((sum, p) => sum + (p.rows ?? 0) * (p.chars?.mean ?? 0), 0)
     const known = parts.length > 0 && parts.every((p) => p.rows !== null && p.chars !== null)
     return {
       outputs: {
         report: { kind: 'report', facts: { name: 'Check data' } },
-        findings: { kind: 'dataset', facts: findingFacts(data, 'findings', COLUMNS) },
+        findings: { kind: 'dataset', facts: tableFacts(data, 'findings', COLUMNS) },
       },
       ...(known && {
         estimate: {
@@ -131,29 +110,21 @@ The report gives a verdict and one thing to do; **findings** is the list, row by
         { label: 'Leaks', value: parts.length > 1 ? 'looked for' : 'need a validation or test wire' },
         { label: 'Tokens', value: inputs.model ? 'checked' : 'need a model wire' },
       ],
-      problems,
+      problems: columnProblem('group_column', params.group_column, knownColumns(data), NO_GROUPS),
     }
   },
   async run({ params, inputs, ctx }) {
-    const { parseJsonl, rowsToJsonl, lengthsOf, checkRows, excerpt, SEVERITY, CHECKS, CHECK_TITLES } = await import('../analysis/index')
+    const { parseJsonl, packRows, checkRows, excerpt, SEVERITY, CHECKS, CHECK_TITLES } = await import('../analysis/index')
     const read = async (handle: DatasetHandle | undefined) => (handle ? parseJsonl(await ctx.artifacts.readText(handle.artifact)) : [])
     const parts = { training: await read(inputs.data), validation: await read(inputs.validation), test: await read(inputs.test) }
     if (parts.training.length === 0)
       throw new NodeError('no_rows', 'There are no rows to check.', { expected: 'at least one row', got: 'none' })
-    if (params.group_column && !inputs.data.columns.includes(params.group_column))
-      throw new NodeError('no_such_column', `The data has no column “${params.group_column}”.`, {
-        param: 'group_column',
-        expected: inputs.data.columns.join(', '),
-        got: params.group_column,
-      })
+    throwProblem(columnProblem('group_column', params.group_column, inputs.data.columns, NO_GROUPS))
     let pass = 0
     const result = await checkRows(
       parts,
       {
-        threshold: params.near_duplicate_threshold,
-        shortThreshold: 0.75 * params.near_duplicate_threshold,
-        ngram: 3,
-        containment: params.containment,
+        ...nearOptions(params),
         groupColumn: params.group_column,
         personalData: params.personal_data,
         outliers: params.outliers,
@@ -246,31 +217,8 @@ The report gives a verdict and one thing to do; **findings** is the list, row by
       ],
     })
     for (const bar of bars) if (bar.value > 0) ctx.log(`${bar.label}: ${bar.note}`)
-    const text = rowsToJsonl(table)
-    return {
-      report,
-      findings: {
-        artifact: await ctx.artifacts.put(text),
-        rows: table.length,
-        format: 'table' as const,
-        columns: [...COLUMNS],
-        name: `${inputs.data.name}, findings`,
-        split: inputs.data.split,
-        source: inputs.data.source,
-        chars: lengthsOf(table),
-      },
-    }
+    return { report, findings: await putTable(ctx, inputs.data, packRows(table), COLUMNS, 'findings') }
   },
-})
-
-const findingFacts = (data: DatasetFacts | null, name: string, columns: readonly string[]): DatasetFacts => ({
-  name,
-  rows: null,
-  format: 'table',
-  columns,
-  split: data?.split ?? 'all',
-  chars: null,
-  origin: data?.origin ?? '',
 })
 
 type TokenCheck = {

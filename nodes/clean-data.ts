@@ -1,13 +1,14 @@
 import * as z from 'zod'
+import { columnProblem, datasetFacts, knownColumns, NEAR_PARAMS, nearOptions, putRows, putTable, tableFacts } from './_kit/dataset'
 import { defineNode } from './_kit/define-node'
-import type { DatasetFacts } from './_kit/facts'
-import { NodeError } from './_kit/node-error'
+import { NodeError, throwProblem } from './_kit/node-error'
 import type { DatasetHandle } from './_kit/ports'
 import { putReport } from './_kit/report'
 import { percentWords, plural } from './_kit/words'
 
 /** Checks and fixes read each text a few times; see Check data. */
 const BYTES_PER_SECOND = 0.4e6
+const NO_GROUPS = { label: 'Clean without groups', params: { group_column: '' } }
 const COLUMNS = ['fix', 'action', 'row', 'line', 'detail', 'other_row', 'text'] as const
 
 const LABELS = {
@@ -102,18 +103,7 @@ Put it before Split data where the whole file is to be cleaned, or between Split
       .enum(KEEP)
       .default('keep')
       .meta({ ...words('Another language', 'Rows in another language than the rest.', KEEP), advanced: true }),
-    near_duplicate_threshold: z.number().min(0.5).max(1).default(0.8).meta({
-      title: 'Near from',
-      description: 'Share of common three-word runs from which two rows nearly repeat each other; a quarter less under 60 words.',
-      step: 0.05,
-      advanced: true,
-    }),
-    containment: z.number().min(0.5).max(1).default(0.8).meta({
-      title: 'Contained from',
-      description: 'A held-out row leaks when this share of it stands in one training row.',
-      step: 0.05,
-      advanced: true,
-    }),
+    ...NEAR_PARAMS,
     group_column: z.string().max(200).default('').meta({
       title: 'Group column',
       description: 'Rows of a group that is also held out count as leaks. Empty: no groups.',
@@ -135,17 +125,16 @@ Put it before Split data where the whole file is to be cleaned, or between Split
   purity: 'deterministic',
   resource: 'light',
   infer({ params, inputs }) {
-    const data = inputs.data?.kind === 'dataset' ? inputs.data.facts : null
+    const data = datasetFacts(inputs.data)
     if (!data) return {}
     const held = [inputs.validation, inputs.test].filter((input) => input !== undefined).length
     const bytes = (data.rows ?? 0) * (data.chars?.mean ?? 0)
     const fixes = FIXES.filter((fix) => params[fix] !== 'keep' && (fix !== 'leakage' || held > 0)).length
-    const facts = (name: string, more: Partial<DatasetFacts>): DatasetFacts => ({ ...data, name, rows: null, ...more })
     return {
       outputs: {
         data: { kind: 'dataset', facts: { ...data, rows: params.preview ? data.rows : null } },
-        removed: { kind: 'dataset', facts: facts('removed rows', { columns: [...data.columns, 'removed_because'] }) },
-        changes: { kind: 'dataset', facts: facts('changes', { format: 'table', columns: COLUMNS, chars: null }) },
+        removed: { kind: 'dataset', facts: { ...data, name: 'removed rows', rows: null, columns: [...data.columns, 'removed_because'] } },
+        changes: { kind: 'dataset', facts: tableFacts(data, 'changes', COLUMNS) },
         report: { kind: 'report', facts: { name: 'Clean data' } },
       },
       estimate: {
@@ -158,44 +147,20 @@ Put it before Split data where the whole file is to be cleaned, or between Split
         { label: 'Near repeats', value: LABELS[params.near_duplicate] },
         { label: 'Personal data', value: LABELS[params.personal_data] },
       ],
-      problems:
-        params.group_column && data.columns.length > 0 && !data.columns.includes(params.group_column)
-          ? [
-              {
-                severity: 'error',
-                code: 'no_such_column',
-                param: 'group_column',
-                message: `The data has no column “${params.group_column}”.`,
-                expected: data.columns.join(', '),
-                got: params.group_column,
-                fix: { label: 'Clean without groups', params: { group_column: '' } },
-              },
-            ]
-          : [],
+      problems: columnProblem('group_column', params.group_column, knownColumns(data), NO_GROUPS),
     }
   },
   async run({ params, inputs, ctx }) {
-    const { parseJsonl, rowsToJsonl, lengthsOf, cleanRows, excerpt, CHECK_TITLES } = await import('../analysis/index')
+    const { parseJsonl, packRows, cleanRows, excerpt, CHECK_TITLES } = await import('../analysis/index')
     const read = async (handle: DatasetHandle | undefined) => (handle ? parseJsonl(await ctx.artifacts.readText(handle.artifact)) : [])
     const rows = await read(inputs.data)
-    if (params.group_column && !inputs.data.columns.includes(params.group_column))
-      throw new NodeError('no_such_column', `The data has no column “${params.group_column}”.`, {
-        param: 'group_column',
-        expected: inputs.data.columns.join(', '),
-        got: params.group_column,
-      })
+    throwProblem(columnProblem('group_column', params.group_column, inputs.data.columns, NO_GROUPS))
     let pass = 0
     const cleaned = await cleanRows(
       rows,
       [...(await read(inputs.validation)), ...(await read(inputs.test))],
       Object.fromEntries(FIXES.map((fix) => [fix, params[fix]])) as Parameters<typeof cleanRows>[2],
-      {
-        threshold: params.near_duplicate_threshold,
-        shortThreshold: 0.75 * params.near_duplicate_threshold,
-        ngram: 3,
-        containment: params.containment,
-        groupColumn: params.group_column,
-      },
+      { ...nearOptions(params), groupColumn: params.group_column },
       async () => {
         ctx.signal.throwIfAborted()
         ctx.progress(Math.min(++pass, 5), 6, 'fixes')
@@ -263,20 +228,13 @@ Put it before Split data where the whole file is to be cleaned, or between Split
       ],
     })
     for (const fix of FIXES) if (cleaned.counts[fix] > 0) ctx.log(`${CHECK_TITLES[fix]}: ${plural(cleaned.counts[fix], 'row')}`)
-    const store = async (list: typeof rows, more: Partial<DatasetHandle>): Promise<DatasetHandle> => ({
-      ...inputs.data,
-      artifact: await ctx.artifacts.put(rowsToJsonl(list)),
-      rows: list.length,
-      chars: lengthsOf(list),
-      ...more,
-    })
     return {
-      data: await store(kept, {}),
-      removed: await store(gone, {
+      data: await putRows(ctx, inputs.data, packRows(kept)),
+      removed: await putRows(ctx, inputs.data, packRows(gone), {
         name: `${inputs.data.name}, removed`,
         columns: [...new Set([...inputs.data.columns, 'removed_because'])],
       }),
-      changes: await store(table, { name: `${inputs.data.name}, changes`, format: 'table', columns: [...COLUMNS] }),
+      changes: await putTable(ctx, inputs.data, packRows(table), COLUMNS, 'changes'),
       report,
     }
   },

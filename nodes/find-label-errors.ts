@@ -1,8 +1,8 @@
 import * as z from 'zod'
+import { columnProblem, datasetFacts, knownColumns, putRows, putTable, tableFacts } from './_kit/dataset'
 import { defineNode } from './_kit/define-node'
-import type { DatasetFacts, NodeProblem } from './_kit/facts'
+import type { NodeProblem } from './_kit/facts'
 import { NodeError, throwProblem } from './_kit/node-error'
-import type { DatasetHandle } from './_kit/ports'
 import { putReport, type Report } from './_kit/report'
 import { percentWords, plural } from './_kit/words'
 
@@ -63,14 +63,13 @@ Use it before Split data, and read the list before you let it act.`,
   purity: 'seeded',
   resource: 'light',
   infer({ params, inputs }) {
-    const data = inputs.data?.kind === 'dataset' ? inputs.data.facts : null
+    const data = datasetFacts(inputs.data)
     if (!data) return {}
     const chars = (data.rows ?? 0) * (data.chars?.mean ?? 0)
-    const table: DatasetFacts = { ...data, name: 'suspects', rows: null, format: 'table', columns: COLUMNS, chars: null }
     return {
       outputs: {
         data: { kind: 'dataset', facts: { ...data, rows: params.action === 'drop' ? null : data.rows } },
-        suspects: { kind: 'dataset', facts: table },
+        suspects: { kind: 'dataset', facts: tableFacts(data, 'suspects', COLUMNS) },
         report: { kind: 'report', facts: { name: 'Find label errors' } },
       },
       estimate: {
@@ -84,7 +83,7 @@ Use it before Split data, and read the list before you let it act.`,
         { label: 'Folds', value: String(params.folds) },
       ],
       problems: [
-        ...(data.columns.length > 0 ? columnProblems(params, data.columns) : []),
+        ...columnProblems(params, knownColumns(data)),
         ...(params.label_column && params.action === 'relabel' ? [columnRelabel(params.label_column)] : []),
         ...(!params.label_column && data.format && !['messages', 'prompt_completion'].includes(data.format)
           ? [
@@ -102,9 +101,7 @@ Use it before Split data, and read the list before you let it act.`,
     }
   },
   async run({ params, inputs, ctx }) {
-    const { parseJsonl, rowsToJsonl, lengthsOf, answerOf, askedOf, columnValue, excerpt, judgeLabels, labelErrors } = await import(
-      '../analysis/index'
-    )
+    const { parseJsonl, packRows, answerOf, askedOf, columnValue, excerpt, judgeLabels, labelErrors } = await import('../analysis/index')
     throwProblem(columnProblems(params, inputs.data.columns))
     if (params.label_column && params.action === 'relabel') throwProblem([columnRelabel(params.label_column)])
     const rows = parseJsonl(await ctx.artifacts.readText(inputs.data.artifact))
@@ -202,16 +199,9 @@ Use it before Split data, and read the list before you let it act.`,
             ]
           : [],
     })
-    const store = async (list: typeof rows, more: Partial<DatasetHandle> = {}): Promise<DatasetHandle> => ({
-      ...inputs.data,
-      artifact: await ctx.artifacts.put(rowsToJsonl(list)),
-      rows: list.length,
-      chars: lengthsOf(list),
-      ...more,
-    })
     return {
-      data: await store(kept),
-      suspects: await store(table, { name: `${inputs.data.name}, suspects`, format: 'table', columns: [...COLUMNS] }),
+      data: await putRows(ctx, inputs.data, packRows(kept)),
+      suspects: await putTable(ctx, inputs.data, packRows(table), COLUMNS, 'suspects'),
       report,
     }
   },
@@ -235,20 +225,5 @@ const columnRelabel = (column: string): NodeProblem => ({
   fix: { label: 'List only', params: { action: 'review' } },
 })
 
-function columnProblems(params: { label_column: string; group_column: string }, columns: readonly string[]): NodeProblem[] {
-  return (['label_column', 'group_column'] as const).flatMap((param): NodeProblem[] =>
-    params[param] === '' || columns.includes(params[param])
-      ? []
-      : [
-          {
-            severity: 'error',
-            code: 'no_such_column',
-            param,
-            message: `The data has no column “${params[param]}”.`,
-            expected: columns.join(', '),
-            got: params[param],
-            fix: { label: 'Clear it', params: { [param]: '' } },
-          },
-        ],
-  )
-}
+const columnProblems = (params: { label_column: string; group_column: string }, columns: readonly string[] | null): NodeProblem[] =>
+  (['label_column', 'group_column'] as const).flatMap((param) => columnProblem(param, params[param], columns))

@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import type { RunContext } from './_kit/context'
+import { datasetFacts, modelFacts, putRows } from './_kit/dataset'
 import { defineNode } from './_kit/define-node'
 import { DECODE_FLOPS_PER_SECOND, forwardFlopsPerToken, WARM_UP_SECONDS } from './_kit/estimate'
 import type { NodeProblem } from './_kit/facts'
@@ -67,9 +68,9 @@ The share is one of **trained tokens**, not of rows, and replay rows are spread 
   purity: 'seeded',
   resource: 'light',
   infer({ params, inputs }) {
-    const data = inputs.data?.kind === 'dataset' ? inputs.data.facts : null
-    const replay = inputs.replay?.kind === 'dataset' ? inputs.replay.facts : null
-    const model = inputs.model?.kind === 'model' ? inputs.model.facts : null
+    const data = datasetFacts(inputs.data)
+    const replay = datasetFacts(inputs.replay)
+    const model = modelFacts(inputs.model)
     const writes = !inputs.replay && inputs.model !== undefined
     const seconds =
       writes && model
@@ -105,7 +106,7 @@ The share is one of **trained tokens**, not of rows, and replay rows are spread 
     }
   },
   async run({ params, inputs, ctx }) {
-    const { parseJsonl, rowsToJsonl, lengthsOf, mixRows, reshaped, trainedChars } = await import('../analysis/index')
+    const { parseJsonl, packRows, rowsToJsonl, mixRows, reshaped, trainedChars } = await import('../analysis/index')
     const { format } = inputs.data
     throwProblem([...(!inputs.replay && !inputs.model ? [NOTHING_TO_MIX] : []), ...(MIXABLE.includes(format) ? [] : [notMixable(format)])])
     const rows = parseJsonl(await ctx.artifacts.readText(inputs.data.artifact))
@@ -123,14 +124,7 @@ The share is one of **trained tokens**, not of rows, and replay rows are spread 
         expected: 'texts of more than twelve words, conversations, or prompts with completions',
         got: plural(source.length, 'row'),
       })
-    const store = async (list: typeof rows, more: Partial<DatasetHandle> = {}): Promise<DatasetHandle> => ({
-      ...inputs.data,
-      artifact: await ctx.artifacts.put(rowsToJsonl(list)),
-      rows: list.length,
-      chars: lengthsOf(list),
-      ...more,
-    })
-    const pool = await store(replay, {
+    const pool = await putRows(ctx, inputs.data, packRows(replay), {
       name: 'replay',
       columns: [],
       split: 'all',
@@ -169,7 +163,11 @@ The share is one of **trained tokens**, not of rows, and replay rows are spread 
       ],
       sections: [],
     })
-    return { data: await store(mixed.rows, { columns: [...new Set([...inputs.data.columns, 'replay'])] }), replay: pool, report }
+    return {
+      data: await putRows(ctx, inputs.data, packRows(mixed.rows), { columns: [...new Set([...inputs.data.columns, 'replay'])] }),
+      replay: pool,
+      report,
+    }
   },
 })
 

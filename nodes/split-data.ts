@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { columnProblem, datasetFacts, knownColumns, putRows } from './_kit/dataset'
 import { defineNode } from './_kit/define-node'
 import type { DatasetFacts, NodeProblem } from './_kit/facts'
 import { NodeError, throwProblem } from './_kit/node-error'
@@ -78,7 +79,7 @@ Rows with the same prompt always land on the same side, also when they differ on
   migrations: [{ name: 'divide as before near duplicates were kept together', up: (old) => ({ ...old, near_duplicates: false }) }],
   resource: 'light',
   infer({ params, inputs }) {
-    const data = inputs.data?.kind === 'dataset' ? inputs.data.facts : null
+    const data = datasetFacts(inputs.data)
     if (!data) return {}
     const problems: NodeProblem[] = []
     const counts = data.rows === null ? null : splitCounts(data.rows, params)
@@ -92,7 +93,7 @@ Rows with the same prompt always land on the same side, also when they differ on
         got: `validation ${params.validation}, test ${params.test}`,
         fix: { label: 'Hold out a tenth each', params: { validation: 0.1, test: 0.1 } },
       })
-    if (data.columns.length > 0) problems.push(...columnProblems(params, data.columns))
+    problems.push(...columnProblems(params, knownColumns(data)))
     const part = (split: DatasetFacts['split'], rows: number | null): { kind: 'dataset'; facts: DatasetFacts } => ({
       kind: 'dataset',
       facts: { ...data, split, rows },
@@ -118,7 +119,7 @@ Rows with the same prompt always land on the same side, also when they differ on
     }
   },
   async run({ params, inputs, ctx }) {
-    const { parseJsonl, rowsToJsonl, lengthsOf, splitRows, columnValue, timeOf } = await import('../analysis/index')
+    const { parseJsonl, packRows, splitRows, columnValue, timeOf } = await import('../analysis/index')
     const rows = parseJsonl(await ctx.artifacts.readText(inputs.data.artifact))
     const counts = splitCounts(rows.length, params)
     if (!counts)
@@ -161,13 +162,7 @@ Rows with the same prompt always land on the same side, also when they differ on
     ctx.log(
       `Training ${result.train.length}, validation ${result.validation.length}, test ${result.test.length}, from ${plural(result.groups, 'group')}${result.twins ? `; ${plural(result.twins, 'row')} with a twin kept on its side` : ''}`,
     )
-    const store = async (split: 'train' | 'validation' | 'test') => ({
-      ...inputs.data,
-      artifact: await ctx.artifacts.put(rowsToJsonl(result[split])),
-      rows: result[split].length,
-      split,
-      chars: lengthsOf(result[split]),
-    })
+    const store = (split: 'train' | 'validation' | 'test') => putRows(ctx, inputs.data, packRows(result[split]), { split })
     return { train: await store('train'), validation: await store('validation'), test: await store('test') }
   },
 })
@@ -175,25 +170,11 @@ Rows with the same prompt always land on the same side, also when they differ on
 type Columns = { group_column: string; time_column: string; stratify: string; stratify_column: string }
 
 /** Columns that were named and are not there. */
-function columnProblems(params: Columns, columns: readonly string[]): NodeProblem[] {
-  const wanted = [
-    ['group_column', params.group_column, 'Split without groups', { group_column: '' }],
-    ['time_column', params.time_column, 'Split without times', { time_column: '' }],
-    ['stratify_column', params.stratify === 'column' ? params.stratify_column || '(none)' : '', 'Balance nothing', { stratify: 'none' }],
-  ] as const
-  return wanted.flatMap(([param, name, label, fix]): NodeProblem[] =>
-    name === '' || columns.includes(name)
-      ? []
-      : [
-          {
-            severity: 'error',
-            code: 'no_such_column',
-            param,
-            message: `The data has no column “${name}”.`,
-            expected: columns.join(', '),
-            got: name,
-            fix: { label, params: { ...fix } },
-          },
-        ],
-  )
-}
+const columnProblems = (params: Columns, columns: readonly string[] | null): NodeProblem[] => [
+  ...columnProblem('group_column', params.group_column, columns, { label: 'Split without groups', params: { group_column: '' } }),
+  ...columnProblem('time_column', params.time_column, columns, { label: 'Split without times', params: { time_column: '' } }),
+  ...columnProblem('stratify_column', params.stratify === 'column' ? params.stratify_column || '(none)' : '', columns, {
+    label: 'Balance nothing',
+    params: { stratify: 'none' },
+  }),
+]

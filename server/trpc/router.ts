@@ -234,27 +234,31 @@ function parseJson(text: string): unknown {
   }
 }
 
+const PortOfRun = z.object({ run: Id, node: NodeId, port: z.string().max(64) })
+
+/** The dataset on an output port. Reached through the run, never by digest alone (SEC-16). @throws AppError NOT_FOUND */
+async function datasetOn(services: Services, owner: string, { run, node, port }: z.output<typeof PortOfRun>) {
+  const { outputs } = await runs.outputsOf(services.storage.db, owner, run, node)
+  const handle = z
+    .object({ artifact: z.string(), columns: z.array(z.string()), format: z.string(), rows: z.number() })
+    .safeParse(outputs?.[port])
+  if (!handle.success) throw new AppError('NOT_FOUND', { message: 'There is no dataset on this port.', got: `${node}.${port}` })
+  return handle.data
+}
+
 const artifacts = router({
-  /** A page of the dataset on an output port. Reached through the run, never by digest alone (SEC-16). */
+  /** A page of the dataset on an output port. */
   rows: authed
     .input(
-      z.object({
-        run: Id,
-        node: NodeId,
-        port: z.string().max(64),
+      PortOfRun.extend({
         offset: z.int().min(0).default(0),
         limit: z.int().min(1).max(500).default(50),
       }),
     )
     .query(async ({ ctx, input }) => {
-      const { outputs } = await runs.outputsOf(ctx.services.storage.db, ctx.owner, input.run, input.node)
-      const handle = z
-        .object({ artifact: z.string(), columns: z.array(z.string()), format: z.string(), rows: z.number() })
-        .safeParse(outputs?.[input.port])
-      if (!handle.success)
-        throw new AppError('NOT_FOUND', { message: 'There is no dataset on this port.', got: `${input.node}.${input.port}` })
-      const page = await datasetRows(ctx.services.artifacts, handle.data.artifact, input)
-      return { ...page, offset: input.offset, columns: handle.data.columns, format: handle.data.format }
+      const handle = await datasetOn(ctx.services, ctx.owner, input)
+      const page = await datasetRows(ctx.services.artifacts, handle.artifact, input)
+      return { ...page, offset: input.offset, columns: handle.columns, format: handle.format }
     }),
   /** Files sent through the browser, newest first. */
   uploads: authed.query(({ ctx }) => listUploads(ctx.services.storage.db, ctx.owner)),
@@ -263,7 +267,16 @@ const artifacts = router({
 const inspect = router({
   submit: authed
     .input(z.object({ kind: z.string().regex(/^[a-z][a-z-]{0,40}$/), request: z.record(z.string(), z.unknown()) }))
-    .mutation(({ ctx, input }) => ctx.services.runs.inspect(ctx.owner, input)),
+    .mutation(async ({ ctx, input: { kind, request } }) => {
+      // A dataset is named by the run that made it; the digest behind it is ours to fill in (SEC-16).
+      const { dataset, artifact: _, rows, ...rest } = request
+      if (dataset === undefined)
+        return ctx.services.runs.inspect(ctx.owner, { kind, request: rows === undefined ? rest : { ...rest, rows } })
+      const named = PortOfRun.safeParse(dataset)
+      if (!named.success) throw new AppError('INVALID_INPUT', { message: 'A dataset is named by run, node and port.', where: 'dataset' })
+      const handle = await datasetOn(ctx.services, ctx.owner, named.data)
+      return ctx.services.runs.inspect(ctx.owner, { kind, request: { ...rest, artifact: handle.artifact, rows: handle.rows } })
+    }),
   result: authed.input(z.object({ id: Id })).query(({ ctx, input }) => ctx.services.runs.inspection(ctx.owner, input.id)),
 })
 

@@ -2,14 +2,30 @@
 import { encodeRow, type Row } from '../../engine/data/encode'
 import { loadModel } from '../../engine/model'
 import { AppError, fromUnknown } from '../errors'
-import { TokensQuestion, type TokenView } from './inspections'
+import type { ArtifactStore } from '../storage/artifact-store'
+import { datasetTokens } from './inspect-dataset'
+import { DatasetTokensQuestion, TokensQuestion, type TokenView } from './inspections'
 
-/** @throws AppError UNSUPPORTED, BAD_MODEL */
-export async function inspect(kind: string, request: Record<string, unknown>): Promise<unknown> {
-  if (kind !== 'tokens')
-    throw new AppError('UNSUPPORTED', { message: `This trainer cannot answer "${kind}".`, expected: 'tokens', got: kind })
-  return tokens(request)
-}
+/** @returns what answers inspections, over the datasets of this store. */
+export const openInspections =
+  (store: ArtifactStore) =>
+  /** @throws AppError UNSUPPORTED, BAD_MODEL, ARTIFACT_MISSING, ARTIFACT_CORRUPT */
+  async (kind: string, request: Record<string, unknown>): Promise<unknown> => {
+    switch (kind) {
+      case 'tokens':
+        return tokens(request)
+      case 'dataset-tokens': {
+        const question = DatasetTokensQuestion.parse(request)
+        return datasetTokens(await store.verifiedPath(question.artifact), question)
+      }
+      default:
+        throw new AppError('UNSUPPORTED', {
+          message: `This trainer cannot answer "${kind}".`,
+          expected: 'tokens, dataset-tokens',
+          got: kind,
+        })
+    }
+  }
 
 /** The very tokens and mask that training sees (UX: token view); a row that cannot be encoded says why, the others are shown. */
 function tokens(request: Record<string, unknown>): TokenView {

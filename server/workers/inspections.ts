@@ -3,6 +3,7 @@
  * that never loads TensorFlow, so that a training in progress delays no answer and no answer costs a training its memory.
  */
 import * as z from 'zod'
+import { Digest } from '../../nodes/_kit/ports'
 import { AppError, fromUnknown } from '../errors'
 import { type Lease, POLL_EVERY_MS, type Queue, TOUCH_EVERY_MS } from '../executor/queue'
 import type { Storage } from '../storage/db'
@@ -25,14 +26,27 @@ const Row = z.union([
   }),
   z.object({ text: z.string().max(200_000) }),
 ])
-export const TokensRequest = z.object({
-  /** As `load-model.model` names it. */
-  model: z.string().min(1).max(4_096),
-  rows: z.array(Row).min(1).max(20),
-  train_on: z.enum(['completion', 'assistant', 'last_turn', 'all']).default('completion'),
+/** As `load-model.model` names it. */
+const Model = z.string().min(1).max(4_096)
+const TrainOn = z.enum(['completion', 'assistant', 'last_turn', 'all']).default('completion')
+export const TokensRequest = z.object({ model: Model, rows: z.array(Row).min(1).max(20), train_on: TrainOn })
+export const DatasetTokensRequest = z.object({
+  model: Model,
+  /** The stored dataset and how many rows it has. */
+  artifact: Digest,
+  rows: z.int().min(0),
+  train_on: TrainOn,
+  /** Longest row that trains; null: no limit. */
+  max_length: z.int().min(2).max(10_000_000).nullable().default(null),
+  /** Rows computed together, and the seed of their order: what padding depends on. */
+  batch: z.int().min(1).max(1_024).nullable().default(null),
+  seed: z.int().min(0).default(0),
 })
+const REQUESTS = { tokens: TokensRequest, 'dataset-tokens': DatasetTokensRequest } as const
 /** What the trainer is asked, once the model lies on this machine. */
 export const TokensQuestion = TokensRequest.omit({ model: true }).extend({ path: z.string() })
+export const DatasetTokensQuestion = DatasetTokensRequest.omit({ model: true }).extend({ path: z.string() })
+export type DatasetTokensQuestion = z.output<typeof DatasetTokensQuestion>
 
 export type TokenView = {
   /** Tokens in order; `text` is the piece of the rendered text that the token stands for. */
@@ -42,6 +56,25 @@ export type TokenView = {
     endTrained: boolean
     error?: string
   }[]
+}
+
+/** Lists by row hold the rows that were read, in the order of the dataset; the others hold their indexes. */
+export type DatasetTokens = {
+  rows: number
+  /** Fewer than `rows` where the dataset is larger than an answer may be. */
+  read: number
+  /** Tokens of each row; −1 where it cannot be written as tokens. */
+  lengths: number[]
+  /** Trained tokens of each row. */
+  trained: number[]
+  endNotTrained: number[]
+  /** Rows with the very tokens of an earlier one. */
+  duplicates: number[]
+  faults: { row: number; message: string }[]
+  /** What a training does with rows above the limit. */
+  tooLong: 'left-out' | 'split'
+  /** Positions of the first epoch; null where no batch size was given. */
+  padding: { positions: number; padded: number } | null
 }
 
 export type InspectorDeps = {
@@ -95,20 +128,24 @@ export function startInspector(deps: InspectorDeps): Inspector {
   }
 
   async function answer(kind: string, request: Record<string, unknown>, signal: AbortSignal): Promise<unknown> {
-    if (kind !== 'tokens') {
-      throw new AppError('UNSUPPORTED', { message: `There is no inspection "${kind}".`, expected: 'tokens', got: kind })
+    if (!Object.hasOwn(REQUESTS, kind)) {
+      throw new AppError('UNSUPPORTED', {
+        message: `There is no inspection "${kind}".`,
+        expected: Object.keys(REQUESTS).join(', '),
+        got: kind,
+      })
     }
-    const parsed = TokensRequest.safeParse(request)
+    const parsed = REQUESTS[kind as keyof typeof REQUESTS].safeParse(request)
     if (!parsed.success) {
       throw new AppError('INVALID_INPUT', {
         message: 'This question cannot be understood.',
-        where: 'tokens',
+        where: kind,
         got: z.prettifyError(parsed.error).slice(0, 1_000),
       })
     }
     const { model, ...rest } = parsed.data
     const { path } = await deps.fetchModel(model, () => {}, signal)
-    return ask('tokens', { ...rest, path })
+    return ask(kind, { ...rest, path })
   }
 
   async function handle(lease: Lease): Promise<void> {

@@ -6,7 +6,7 @@ import { registry } from '../../nodes'
 import { env } from '../env'
 import { ArtifactStore } from '../storage/artifact-store'
 import { lockDevice } from './device-lock'
-import { inspect } from './inspect'
+import { openInspections } from './inspect'
 import { serveTrainer } from './trainer-loop'
 
 new Worker(new URL('./watchdog.mjs', import.meta.url), { env: {} }).unref()
@@ -24,5 +24,5 @@ serveTrainer({
   cache,
   loadEngine: async () => (await import('./engine-access')).openEngine({ cache, root }),
   lockDevice: () => lockDevice(device),
-  inspect,
+  inspect: openInspections(store),
 })

@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads'
 import { env } from '../../server/env'
 import { ArtifactStore } from '../../server/storage/artifact-store'
 import { lockDevice } from '../../server/workers/device-lock'
-import { inspect } from '../../server/workers/inspect'
+import { openInspections } from '../../server/workers/inspect'
 import { serveTrainer } from '../../server/workers/trainer-loop'
 import { stubEngine } from './stub-engine'
 import { stubRegistry } from './stub-nodes'
@@ -19,6 +19,6 @@ serveTrainer({
   files: { root, home, artifacts: store },
   cache,
   loadEngine: async () => stubEngine,
-  inspect,
+  inspect: openInspections(store),
   lockDevice: () => lockDevice(`test-${home.replaceAll(/[^a-z0-9]/gi, '').slice(-40)}-${process.argv[2] ?? '0'}`),
 })

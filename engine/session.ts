@@ -22,7 +22,12 @@ export class InferenceSession {
 
   constructor(backend: Backend, weights: WeightSource, precision: Precision = 'fp32') {
     this.backend = backend
-    this.plan = planWeights(weights.model, { trainable: [], precision })
+    this.plan = planWeights(weights.model, {
+      trainable: [],
+      precision,
+      // The fallback has a fast path for matrices as they are.
+      inputsFirst: backend.name === 'tensorflow' && precision === 'fp32',
+    })
     this.#weights = weights
   }
 

@@ -12,6 +12,7 @@
  * spec.ts says what every feed and fetch is.
  */
 export { type AdamFeeds, adamFeeds } from './adam'
+export { averageShare } from './average'
 export { evaluate, logits, lowestTrainableBlock, prefix } from './evaluate'
 export { decode, prefill } from './generate'
 export { momentsOf, optimizerFeeds } from './optimizers'
@@ -19,6 +20,7 @@ export { accumulatePreference, evaluatePreference, mismatchKl, type PreferenceSp
 export * from './spec'
 export { accumulate, applyGradients, trainStep } from './train-step'
 export {
+  averagedPlan,
   type Moment,
   planWeights,
   readMoment,

@@ -2,6 +2,7 @@
 import type { Builder } from '../graph/builder'
 import type { Tensor, Variable } from '../graph/types'
 import { adamFeeds, adamUpdate } from './adam'
+import { averageShare, trackAverage } from './average'
 import type { LionSpec, OptimizerSpec, SgdSpec } from './spec'
 import { declareState, declareWeight, type Moment, type StoredWeight } from './weights'
 
@@ -34,14 +35,16 @@ export function applyOptimizer(g: Builder, spec: OptimizerSpec, weights: readonl
   for (const [i, weight] of weights.entries()) {
     const gradient = gradients[i] as Tensor
     const group = groupOf(spec, weight)
+    const variable = declareWeight(g, weight)
     update(g, spec, {
       weight,
-      variable: declareWeight(g, weight),
+      variable,
       gradient: clip ? g.mul(gradient, clip) : gradient,
       stepSize: stepSizes[group] as Tensor,
       decay: decays[group] as Tensor,
       feed,
     })
+    if (spec.averageDecay) trackAverage(g, weight, variable, feed('averageShare'))
   }
   return norm
 }
@@ -79,11 +82,14 @@ function sgdUpdate(g: Builder, { momentum, nesterov }: SgdSpec, { weight, variab
   g.assign(variable, g.sub(value, g.mul(step, stepSize)))
 }
 
-/** State that an optimizer keeps beside each weight, and that a checkpoint must hold. */
-export const momentsOf = (spec: OptimizerSpec): readonly Exclude<Moment, 'gradient'>[] => {
-  if (spec.name === 'lion') return ['first']
-  if (spec.name === 'sgd') return spec.momentum > 0 ? ['first'] : []
-  return ['first', 'second']
+type State = Exclude<Moment, 'gradient'>
+
+/** State that is kept beside each weight, and that a checkpoint must hold. */
+export const momentsOf = (spec: OptimizerSpec): readonly State[] => {
+  const average: readonly State[] = spec.averageDecay ? ['average'] : []
+  if (spec.name === 'lion') return ['first', ...average]
+  if (spec.name === 'sgd') return [...(spec.momentum > 0 ? (['first'] as const) : []), ...average]
+  return ['first', 'second', ...average]
 }
 
 /** What `trainStep` and `applyGradients` take besides data. Rates and decays are per group; `step` is the number of this update, from 1 on. */
@@ -99,6 +105,11 @@ export function optimizerFeeds({
   readonly step: number
   readonly optimizer: OptimizerSpec
 }): Record<string, Float32Array> {
+  const own = ownFeeds({ learningRate, weightDecay, step, optimizer })
+  return optimizer.averageDecay ? { ...own, averageShare: Float32Array.of(averageShare(optimizer.averageDecay, step)) } : own
+}
+
+function ownFeeds({ learningRate, weightDecay, step, optimizer }: Parameters<typeof optimizerFeeds>[0]): Record<string, Float32Array> {
   const stepSize = Float32Array.from(learningRate)
   if (optimizer.name === 'lion') return { stepSize, decay: Float32Array.from(learningRate, (rate, i) => 1 - rate * (weightDecay[i] ?? 0)) }
   if (optimizer.name === 'sgd') return { stepSize, decay: Float32Array.from(learningRate, (_, i) => weightDecay[i] ?? 0) }

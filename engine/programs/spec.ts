@@ -48,6 +48,8 @@ interface UpdateSpec {
    * group 0. `learningRate` and `weightDecay` are fed per group.
    */
   readonly groups?: readonly (readonly string[])[]
+  /** Keeps a running average of every trained weight beside it (see averageShare); 0 or absent: none. */
+  readonly averageDecay?: number
 }
 
 export interface AdamWSpec extends UpdateSpec {

@@ -18,6 +18,8 @@ export interface StoredWeight {
   readonly trainable: boolean
   /** A matrix [out, in] that lies as [in, out]: see `planWeights`. */
   readonly transposed?: boolean
+  /** Absent: it is written before use. */
+  readonly initial?: 'zeros'
   readonly parameters: readonly { readonly spec: ParameterSpec; readonly offset: number; readonly size: number }[]
 }
 
@@ -84,11 +86,21 @@ export function planWeights(
 }
 
 /** Kinds of state that belong to a trainable weight besides its value. */
-export type Moment = 'first' | 'second' | 'gradient'
+export type Moment = 'first' | 'second' | 'gradient' | 'average'
 export const stateName = (weight: StoredWeight, moment: Moment): string => `${weight.name}/${moment}`
-export const declareWeight = (g: Builder, weight: StoredWeight): Variable => g.variable(weight.name, weight.shape, weight.dtype)
+export const declareWeight = (g: Builder, weight: StoredWeight): Variable =>
+  g.variable(weight.name, weight.shape, weight.dtype, weight.initial)
 export const declareState = (g: Builder, weight: StoredWeight, moment: Moment): Variable =>
   g.variable(stateName(weight, moment), weight.shape, 'f32', 'zeros')
+
+/** The same model with the running averages in place of the trained weights, for programs that look and for reading. */
+export function averagedPlan(plan: WeightPlan): WeightPlan {
+  const stored = plan.stored.map(
+    (weight): StoredWeight => (weight.trainable ? { ...weight, name: stateName(weight, 'average'), initial: 'zeros' } : weight),
+  )
+  const of = new Map(stored.flatMap((weight) => weight.parameters.map(({ spec }) => [spec.name, weight] as const)))
+  return { ...plan, stored, of }
+}
 
 /**
  * Writes parameters into an executable, one variable at a time: nothing else is held besides the session's memory. `read` gives float32

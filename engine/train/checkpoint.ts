@@ -29,11 +29,15 @@ export type CheckpointTensors = {
   shape(name: string): readonly number[]
   /** Called once per tensor and file, in turn, so that only one is in memory. */
   weight(name: string): Promise<Float32Array>
-  firstMoment(name: string): Promise<Float32Array>
-  secondMoment(name: string): Promise<Float32Array>
-  /** Weights of the best evaluation so far; null where there was none, or where it is that of this very step. */
+  /** What the optimizer keeps beside each weight. */
+  readonly states: readonly { readonly name: StateName; read(name: string): Promise<Float32Array> }[]
+  /** Weights of the best evaluation so far; null where there was none, or where they are the weights of this very step. */
   best: ReadonlyMap<string, Float32Array> | null
 }
+
+/** Names in the optimizer's file, before the parameter's: torch's for the moments of Adam. */
+const STATE_PREFIXES = { first: 'exp_avg', second: 'exp_avg_sq', average: 'ema' } as const
+export type StateName = keyof typeof STATE_PREFIXES
 
 export const WEIGHTS_FILE = 'model.safetensors'
 export const OPTIMIZER_FILE = 'optimizer.safetensors'
@@ -63,10 +67,7 @@ export async function writeCheckpoint(folder: string, state: CheckpointState, te
     )
     await writeSafetensors(
       at(OPTIMIZER_FILE),
-      names.flatMap((name) => [
-        tensor('exp_avg/', name, () => tensors.firstMoment(name)),
-        tensor('exp_avg_sq/', name, () => tensors.secondMoment(name)),
-      ]),
+      names.flatMap((name) => tensors.states.map((state) => tensor(`${STATE_PREFIXES[state.name]}/`, name, () => state.read(name)))),
     )
     if (tensors.best) {
       await writeSafetensors(
@@ -122,8 +123,7 @@ async function digestOf(file: string): Promise<string> {
 export type OpenCheckpoint = {
   readonly state: CheckpointState
   weight(name: string): Float32Array
-  firstMoment(name: string): Float32Array
-  secondMoment(name: string): Float32Array
+  kept(state: StateName, name: string): Float32Array
   /** Null when no evaluation was the best yet. */
   best(): Map<string, Float32Array> | null
   close(): void
@@ -189,11 +189,10 @@ export function openCheckpoint(files: CheckpointFiles, names: readonly string[])
       log: trainer.log_history as Record<string, number>[],
     },
     weight: (name) => weights.readFloat32(name),
-    firstMoment: (name) => optimizer.readFloat32(`exp_avg/${name}`),
-    secondMoment: (name) => optimizer.readFloat32(`exp_avg_sq/${name}`),
+    kept: (state, name) => optimizer.readFloat32(`${STATE_PREFIXES[state]}/${name}`),
     best() {
-      if (bestStep === (trainer.global_step as number)) return new Map(names.map((name) => [name, weights.readFloat32(name)]))
-      if (!bestFile) return null
+      if (!bestFile)
+        return bestStep === (trainer.global_step as number) ? new Map(names.map((name) => [name, weights.readFloat32(name)])) : null
       using file = SafetensorsFile.open(bestFile)
       return new Map([...file.tensors.keys()].map((name) => [name, file.readFloat32(name)]))
     },

@@ -14,10 +14,13 @@ import { EngineError } from '../errors'
 import type { Program } from '../graph/types'
 import {
   accumulate,
-  adamFeeds,
   applyGradients,
+  averagedPlan,
   evaluate as evaluateProgram,
   lowestTrainableBlock,
+  momentsOf,
+  type OptimizerSpec,
+  optimizerFeeds,
   type Precision,
   planWeights,
   trainableReader,
@@ -57,6 +60,8 @@ export type TrainingArguments = {
   seed: number
   bf16: boolean
   load_best_model_at_end: boolean
+  /** Evaluates and gives out a running average of the weights, of about 1 / (1 − decay) steps. Null or absent: the weights themselves. */
+  ema_decay?: number | null
   cache_frozen_prefix: boolean
 }
 /** Arguments that only make a training longer: it may go on from a checkpoint of a shorter one. */
@@ -140,6 +145,7 @@ function checkArguments(args: TrainingArguments): void {
     ['adam_beta2', args.adam_beta2 >= 0 && args.adam_beta2 < 1, '0 up to 1'],
     ['adam_epsilon', args.adam_epsilon > 0, 'above 0'],
     ['weight_decay', args.weight_decay >= 0, '0 or more'],
+    ['ema_decay', args.ema_decay == null || (args.ema_decay > 0 && args.ema_decay < 1), 'between 0 and 1, or null'],
     ['max_grad_norm', args.max_grad_norm >= 0, '0 or more'],
     ['logging_steps', Number.isInteger(args.logging_steps) && args.logging_steps > 0, 'a count'],
     ['eval_steps', Number.isInteger(args.eval_steps) && args.eval_steps >= 0, 'a count, or 0 for each epoch'],
@@ -227,13 +233,16 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
     warmupSteps: warmupStepsOf(args.warmup_steps, totalSteps),
     totalSteps,
   }
-  const optimizer = {
+  const optimizer: OptimizerSpec = {
     beta1: args.adam_beta1,
     beta2: args.adam_beta2,
     epsilon: args.adam_epsilon,
     maxGradNorm: args.max_grad_norm,
     decays: args.weight_decay > 0,
+    ...(args.ema_decay && { averageDecay: args.ema_decay }),
   }
+  // What is evaluated, kept as the best and given out.
+  const outcome = args.ema_decay ? averagedPlan(plan) : plan
   const evalBatches = validation?.rows.length
     ? planEvaluation(validation.rows, Math.min(args.per_device_eval_batch_size, validation.rows.length))
     : []
@@ -246,7 +255,7 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
   const stepPrograms = new ShapedPrograms((shape) =>
     accumulation === 1 ? trainStep(plan, { ...shape, ...from, optimizer }) : accumulate(plan, { ...shape, ...from }),
   )
-  const evalPrograms = new ShapedPrograms((shape) => evaluateProgram(plan, { ...shape, ...from }))
+  const evalPrograms = new ShapedPrograms((shape) => evaluateProgram(outcome, { ...shape, ...from }))
   for (const shape of schedule.shapes) stepPrograms.of(shape)
   for (const { shape } of evalBatches) evalPrograms.of(shape)
   const apply = accumulation === 1 ? null : applyGradients(plan, { optimizer })
@@ -313,8 +322,7 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
             got: `step ${saved.state.step}`,
           })
         await writeTrainable(session, plan, (name) => saved.weight(name))
-        await writeMoments(session, plan, 'first', (name) => saved.firstMoment(name))
-        await writeMoments(session, plan, 'second', (name) => saved.secondMoment(name))
+        for (const state of momentsOf(optimizer)) await writeMoments(session, plan, state, (name) => saved.kept(state, name))
         step = saved.state.step
         best = saved.state.best
         bestWeights = args.load_best_model_at_end ? saved.best() : null
@@ -398,9 +406,8 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
         names,
         shape: (name) => shapes.get(name) as readonly number[],
         weight: trainableReader(session, plan, null),
-        firstMoment: trainableReader(session, plan, 'first'),
-        secondMoment: trainableReader(session, plan, 'second'),
-        best: best?.step === step ? null : bestWeights,
+        states: momentsOf(optimizer).map((name) => ({ name, read: trainableReader(session, plan, name) })),
+        best: best?.step === step && outcome === plan ? null : bestWeights,
       })
       const metric = best ? { metric: best.metric } : {}
       try {
@@ -428,7 +435,7 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
       if (args.load_best_model_at_end && (best === null || evalLoss < best.metric)) {
         best = { metric: evalLoss, step }
         bestWeights = new Map()
-        const read = trainableReader(session, plan, null)
+        const read = trainableReader(session, outcome, null)
         for (const name of names) bestWeights.set(name, (await read(name)).slice())
       }
       log.push({ step, epoch: step / stepsPerEpoch, eval_loss: evalLoss })
@@ -440,13 +447,13 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
       const labelTokens = micro.reduce((sum, batch) => sum + batch.labelTokens, 0)
       const rate = learningRateAt(rates, step)
       const scale = Float32Array.of(1 / labelTokens)
-      const adam = adamFeeds({ learningRate: [rate], weightDecay: [args.weight_decay], step: step + 1, optimizer })
+      const update = optimizerFeeds({ learningRate: [rate], weightDecay: [args.weight_decay], step: step + 1, optimizer })
       let loss = 0
       let gradNorm = Number.NaN
       let stopped = false
       for (const batch of micro) {
         if (job.signal?.aborted) throw new EngineError('cancelled', 'training was cancelled')
-        const out = await session.run(stepPrograms.of(batch.shape).name, { ...trainRows.feeds(batch), scale, ...(apply ? {} : adam) })
+        const out = await session.run(stepPrograms.of(batch.shape).name, { ...trainRows.feeds(batch), scale, ...(apply ? {} : update) })
         loss += out.loss?.[0] as number
         if (out.gradNorm) gradNorm = out.gradNorm[0] as number
         intervalTokens += trainRows.tokens(batch)
@@ -458,7 +465,7 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
         }
       }
       if (!stopped) {
-        if (apply) gradNorm = (await session.run(apply.name, adam)).gradNorm?.[0] as number
+        if (apply) gradNorm = (await session.run(apply.name, update)).gradNorm?.[0] as number
         watchdog.check(step + 1, loss / labelTokens, gradNorm, rate)
         step++
         numTokens += micro.reduce((sum, batch) => sum + trainRows.tokens(batch), 0)
@@ -486,7 +493,8 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
       if (job.stop?.aborted && step < totalSteps) {
         const saved = await save()
         if (saved) yield saved
-        yield { type: 'stopped', step, weights: { names, read: trainableReader(session, plan, null) } }
+        // Before the first step there is nothing to average.
+        yield { type: 'stopped', step, weights: { names, read: trainableReader(session, step > 0 ? outcome : plan, null) } }
         return
       }
       const epochEnds = step % stepsPerEpoch === 0
@@ -520,7 +528,7 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
       seconds: seconds() - began,
       weights: chosen
         ? { names, read: async (name) => chosen.get(name) as Float32Array }
-        : { names, read: trainableReader(session, plan, null) },
+        : { names, read: trainableReader(session, outcome, null) },
     }
   } finally {
     executable?.close()
@@ -543,8 +551,8 @@ async function preflight(
 ): Promise<void> {
   fs.mkdirSync(job.scratch, { recursive: true })
   const trainable = names.reduce((sum, name) => sum + (shapes.get(name) as readonly number[]).reduce((a, b) => a * b, 1), 0)
-  // Weights, two moments, the best weights, twice, because the new one is written before the old one goes.
-  const checkpoints = job.onCheckpoint ? trainable * 4 * 4 * 2 : 0
+  // Weights, two moments, their average, the best weights, twice, because the new one is written before the old one goes.
+  const checkpoints = job.onCheckpoint ? trainable * 4 * (job.args.ema_decay ? 5 : 4) * 2 : 0
   const caches = cached.reduce(
     (sum, set) => sum + PrefixCache.sizeBytes(set.rows, plan.model.config.hiddenSize, plan.precision === 'bf16' ? 'bf16' : 'f32'),
     0,

@@ -59,6 +59,8 @@ export type TrainArguments = {
   bf16: boolean
   train_on: 'completion' | 'assistant' | 'last_turn' | 'all'
   load_best_model_at_end: boolean
+  /** Evaluate and give out a running average of the weights; null: the weights themselves. */
+  ema_decay: number | null
   /** Cache outputs of the frozen blocks below the lowest trainable one across epochs. */
   cache_frozen_prefix: boolean
 }

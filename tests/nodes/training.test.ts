@@ -158,6 +158,7 @@ describe('run', () => {
       bf16: true,
       load_best_model_at_end: true,
       warmup_steps: 0.03,
+      ema_decay: null,
     })
     expect(Object.values(job?.args ?? {})).not.toContain('auto')
     expect(job?.trainable).toEqual(plan(10))
@@ -182,6 +183,23 @@ describe('run', () => {
     expect(out.model.lineage).toEqual([
       { node: 'node', data: handle.artifact, source: handle.source, steps: 100, epochs: 2, seed: 42, parameters: plan(10).parameters },
     ])
+  })
+
+  test('averaged weights reach the engine, and cost memory and disk that the estimate knows', async () => {
+    let job: TrainJob | undefined
+    const memory = memoryContext({
+      backend: { name: 'wasm', device: 'CPU', reason: 'test' },
+      async *train(given) {
+        job = given
+        yield { type: 'stopped', step: 1 }
+      },
+    })
+    const inputs = { model: { ...handleOf(smol), trainable: plan(10) }, data: handle }
+    await expect(train.run({ params: train.params.parse({ ema_decay: 0.99 }), inputs, ctx: memory.ctx })).rejects.toThrow()
+    expect(job?.args.ema_decay).toBe(0.99)
+    const [off, on] = [0, 0.99].map((ema_decay) => infer({ ema_decay }, { model: model(), data: data() }).estimate)
+    expect((on?.memoryBytes ?? 0) - (off?.memoryBytes ?? 0)).toBe(4 * plan(10).parameters)
+    expect((on?.diskBytes ?? 0) - (off?.diskBytes ?? 0)).toBe(12 * plan(10).parameters)
   })
 
   test('without validation rows nothing is evaluated and the last model is kept; a stop is told with its step', async () => {

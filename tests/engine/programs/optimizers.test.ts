@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
 import {
   adamFeeds,
+  averagedPlan,
+  evaluate,
   momentsOf,
   type OptimizerSpec,
   optimizerFeeds,
@@ -86,3 +88,45 @@ test.each<[string, OptimizerSpec, number]>([
   const { losses } = await steps('tensorflow', optimizer, [rate], [0], 25)
   expect(losses.at(-1) as number).toBeLessThan((losses[0] as number) * 0.97)
 })
+
+test.each(BACKEND_NAMES)(
+  'E-4: the average of the weights is what plain arithmetic over the steps gives, bit for bit, on %s',
+  async (backend) => {
+    const optimizer: OptimizerSpec = { ...adamw, averageDecay: 0.5 }
+    expect(momentsOf(optimizer)).toEqual(['first', 'second', 'average'])
+    const { model, read } = randomModel(TINY_LLAMA)
+    const plan = planWeights(model, { trainable: [own, other], precision: 'fp32' })
+    const ids = randomIds(36, 120)
+    const labels = allLabels(ids, 12)
+    const spec = { batch: 3, length: 12, labels: labels.rows.length }
+    const step = trainStep(plan, { ...spec, optimizer })
+    const look = evaluate(averagedPlan(plan), { ...spec, name: 'of-the-average' })
+    const executable = await (await BACKENDS[backend]()).compile([step, look])
+    await writeWeights(executable, plan, read)
+    const f = Math.fround
+    let want: Float32Array | undefined
+    for (let t = 1; t <= 6; t++) {
+      const feeds = optimizerFeeds({ learningRate: [0.02], weightDecay: [0], step: t, optimizer })
+      await executable.run(step.name, { ids, ...labels, scale: Float32Array.of(1 / labels.rows.length), ...feeds })
+      const weights = await readWeight(executable, plan, own)
+      const share = f(t === 1 ? 1 : 1 - Math.min(0.5, (1 + t) / (10 + t)))
+      const before: Float32Array = want ?? new Float32Array(weights.length)
+      want = before.map((x, i) => f(x + f(f((weights[i] as number) - x) * share)))
+      const got = await readMoment(executable, plan, own, 'average')
+      expect(maxDifference(got, want)).toBe(0)
+      expect(maxDifference(got, weights) > 0).toBe(t > 1)
+      expect(maxDifference(await readWeight(executable, averagedPlan(plan), own), got)).toBe(0)
+    }
+    // A look at the average is a look at a model whose weights are the average.
+    const names = [own, other]
+    const kept = new Map<string, Float32Array>()
+    for (const name of names) kept.set(name, (await readMoment(executable, plan, name, 'average')).slice())
+    const { loss } = await executable.run(look.name, { ids, ...labels }, ['loss'])
+    executable.close()
+    const plain = evaluate(plan, spec)
+    const again = await (await BACKENDS[backend]()).compile([plain])
+    await writeWeights(again, plan, (name) => kept.get(name) ?? read(name))
+    expect((await again.run(plain.name, { ids, ...labels }, ['loss'])).loss?.[0]).toBe(loss?.[0])
+    again.close()
+  },
+)

@@ -3,6 +3,7 @@ import * as os from 'node:os'
 import * as path from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { EncodedSet } from '../../../engine/data/encode'
+import { evaluate } from '../../../engine/evaluate/evaluate'
 import { generate } from '../../../engine/generate/generate'
 import type { LoadedModel } from '../../../engine/model'
 import { InferenceSession } from '../../../engine/session'
@@ -75,6 +76,7 @@ const askAt = (step: number) => {
 describe('E-4, F-9: stop at step k and resume, bit for bit', () => {
   const variants: [string, Partial<TrainingArguments>, () => string[]][] = [
     ['all parameters, fp32, accumulation 2', { gradient_accumulation_steps: 2 }, all],
+    ['averaged weights, keeping the best', { ema_decay: 0.9, eval_steps: 2 }, upper],
     ['upper block, bf16, cached frozen block', { bf16: true, load_best_model_at_end: false }, upper],
   ]
   it.each(variants)('%s', async (_, args, trainable) => {
@@ -227,6 +229,28 @@ describe('what is trained', () => {
     const [exact, rounded] = [await run({ num_train_epochs: 10 }), await run({ num_train_epochs: 10, bf16: true })]
     expect(exact.losses.length).toBe(50)
     expect(Math.abs((rounded.losses.at(-1) as number) / (exact.losses.at(-1) as number) - 1)).toBeLessThan(0.01)
+  })
+
+  it('R-65: with averaged weights the losses stay, what is looked at and given out is the average, and a longer training goes on', async () => {
+    const args = { lr_scheduler_type: 'constant', warmup_steps: 0, eval_steps: 2, load_best_model_at_end: false } as const
+    const plain = await run({ ...args, num_train_epochs: 1 })
+    const averaged = await run({ ...args, num_train_epochs: 1, ema_decay: 0.95 })
+    expect(averaged.losses).toEqual(plain.losses)
+    const evals = (outcome: Outcome) => outcome.events.flatMap((event) => (event.type === 'eval' ? [event.eval_loss] : []))
+    expect(evals(averaged)).not.toEqual(evals(plain))
+    const session = new InferenceSession(await tensorFlow(), {
+      model: model.model,
+      read: (name) => averaged.weights.get(name) as Float32Array,
+    })
+    const { loss } = await evaluate(session, validation, validation.rows.length, { batch: 4, padId: model.padId })
+    session.close()
+    expect(loss).toBeCloseTo(evals(averaged).at(-1) as number, 5)
+
+    const whole = await run({ ...args, num_train_epochs: 2, ema_decay: 0.95 })
+    const files = await checkpointFolder(averaged.checkpoints.at(-1) as string)
+    const longer = await run({ ...args, num_train_epochs: 2, ema_decay: 0.95 }, { resume: files })
+    same(longer.weights, whole.weights)
+    await expect(run({ ...args, num_train_epochs: 2 }, { resume: files })).rejects.toThrow(/ema_decay: was 0.95, is null/)
   })
 
   it('load_best_model_at_end gives the weights of the lowest evaluation', async () => {

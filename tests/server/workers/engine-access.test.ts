@@ -99,6 +99,7 @@ const ARGS: TrainArguments = {
   bf16: false,
   train_on: 'all',
   load_best_model_at_end: false,
+  ema_decay: null,
   cache_frozen_prefix: true,
 }
 const GREEDY: GenerateOptions = { max_new_tokens: 8, temperature: 0, top_k: 0, top_p: 1, repetition_penalty: 1, seed: 1, batch_size: 8 }

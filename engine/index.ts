@@ -5,12 +5,13 @@
  *   const { backend } = await openBackend({ addon })
  *   const model = loadModel('models/SmolLM2-135M-Instruct')
  *   const data = await encodeRows({ ...model, trainOn: 'assistant' }, rows, { maxLength: 512 })
- *   for await (const event of train({ backend, weights: model, data, trainable, args, scratch: '/tmp/run' })) {
+ *   for await (const event of train({ backend, weights: model, data, trainable, args: TRAINING_DEFAULTS, scratch: '/tmp/run' })) {
  *     if (event.type === 'step') console.log(event.step, event.loss)
  *     if (event.type === 'done') await saveModel('out', model, { values: event.weights })
  *   }
  *
  * Leaving the loop stops the training and frees everything. Every failure is an EngineError with a code, a place and a fix.
+ * docs/engine.md walks through all of it with programs that the test suite runs.
  */
 export type { Backend, BackendName, Memory } from './backends/backend'
 export { type Choice, openBackend } from './backends/choose'
@@ -43,5 +44,6 @@ export { breathe, InferenceSession, type WeightSource } from './session'
 export { ChatTemplate } from './tokenizer/chat'
 export { type Encoding, Tokenizer } from './tokenizer/tokenizer'
 export { checkpointFolder } from './train/checkpoint'
+export { TRAINING_DEFAULTS } from './train/defaults'
 export { SCHEDULES, type ScheduleName } from './train/schedules'
 export { type TrainedWeights, type TrainingArguments, type TrainingEvent, type TrainJob, train } from './train/train'

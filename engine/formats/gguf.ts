@@ -8,7 +8,7 @@ import { blockFormat, dequantize, type GgufType, ggufTypeById } from './gguf-blo
 import { elementCount, readExactly } from './safetensors'
 
 /** Metadata value types by their number in the file, with the least number of bytes one takes. */
-const VALUE_TYPES = [
+export const VALUE_TYPES = [
   'UINT8',
   'INT8',
   'UINT16',

@@ -54,6 +54,8 @@ export interface GgufTensor {
   readonly parameter: string
   /** llama.cpp stores the rows of q and k interleaved: file row 2i+s of a head is Hugging Face row s·d/2+i. Number of heads, or undefined. */
   readonly permutedHeads?: number
+  /** The file stores 1 + w (Gemma's norms). */
+  readonly plusOne?: boolean
 }
 
 export interface Architecture<C extends CommonConfig = CommonConfig> {

@@ -234,15 +234,20 @@ export const decoder = {
 
 /**
  * Names of a GGUF file. Rows of q and k lie rotated in files of the llama family (`permuted`); `more` pairs further names below `blk.N.`
- * with ours below `model.layers.N.`.
+ * with ours below `model.layers.N.` and wins over what is paired here; norms of a `plusOne` file lie there as 1 + w.
  */
 export function decoderGguf(
   c: CommonConfig,
-  { permuted = false, more = [] }: { permuted?: boolean; more?: readonly (readonly [string, string])[] } = {},
+  {
+    permuted = false,
+    plusOne = false,
+    more = [],
+  }: { permuted?: boolean; plusOne?: boolean; more?: readonly (readonly [string, string])[] } = {},
 ): Map<string, GgufTensor> {
+  const norm = plusOne ? { plusOne } : {}
   const names = new Map<string, GgufTensor>([
     ['token_embd.weight', { parameter: EMBEDDING }],
-    ['output_norm.weight', { parameter: FINAL_NORM }],
+    ['output_norm.weight', { parameter: FINAL_NORM, ...norm }],
     ['output.weight', { parameter: HEAD }],
   ])
   const inner: readonly (readonly [string, string, number?])[] = [
@@ -263,6 +268,7 @@ export function decoderGguf(
         names.set(`blk.${block}.${from}.${end}`, {
           parameter: `${at(block)}${to}.${end}`,
           ...(permuted && heads ? { permutedHeads: heads } : {}),
+          ...(from.endsWith('norm') ? norm : {}),
         })
   return names
 }

@@ -15,6 +15,7 @@ import {
   type DecoderDefaults,
   decoder,
   decoderFields,
+  decoderGguf,
   decoderParameters,
   FINAL_NORM,
   gatedProjections,
@@ -132,4 +133,12 @@ export const gemma2: Architecture<GemmaConfig> = {
   config: schema,
   parameters: (c) => gemma.parameters(c),
   block: gemmaBlock,
+  gguf: { name: 'gemma2', tensors: (c) => decoderGguf(c, { plusOne: true, more: GGUF_NORMS }) },
 }
+
+/** What llama.cpp calls the two further norms of a block, and the one that others have after attention. */
+export const GGUF_NORMS = [
+  ['post_attention_norm', 'post_attention_layernorm'],
+  ['ffn_norm', 'pre_feedforward_layernorm'],
+  ['post_ffw_norm', 'post_feedforward_layernorm'],
+] as const

@@ -6,8 +6,8 @@ import * as z from 'zod'
 import { ropeFrequencies, ropeTable } from '../graph/layers/rope'
 import type { Architecture } from './architecture'
 import { count, optional, type RopeSettings, readRope, ropeSettings } from './config'
-import { HEAD_NORMS, readWindows } from './decoder'
-import { type GemmaConfig, gemma, gemmaBlock, gemmaFields, readGemma } from './gemma2'
+import { decoderGguf, HEAD_NORMS, readWindows } from './decoder'
+import { type GemmaConfig, GGUF_NORMS, gemma, gemmaBlock, gemmaFields, readGemma } from './gemma2'
 
 export interface Gemma3Config extends GemmaConfig {
   /** Rotary settings of the blocks with a window; `rope` is that of the others. */
@@ -47,4 +47,12 @@ export const gemma3_text: Architecture<Gemma3Config> = {
     return ropeTable(ropeFrequencies(c.headDim, theta, scaling), positions)
   },
   block: (n, c, block, x) => gemmaBlock(n, c, block, x, { headNorms: true, ...(c.windows[block] !== undefined && { ropeKind: 'local' }) }),
+  gguf: {
+    name: 'gemma3',
+    tensors: (c) =>
+      decoderGguf(c, {
+        plusOne: true,
+        more: [...GGUF_NORMS, ['attn_q_norm', HEAD_NORMS[0]], ['attn_k_norm', HEAD_NORMS[1]]],
+      }),
+  },
 }

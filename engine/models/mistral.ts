@@ -8,6 +8,7 @@ import {
   decoder,
   decoderBlock,
   decoderFields,
+  decoderGguf,
   decoderParameters,
   gatedProjections,
   mustBe,
@@ -36,11 +37,12 @@ const schema = z
     }
   })
 
-// GGUF files of Mistral models say that they are llama: see there.
 export const mistral: Architecture<MistralConfig> = {
   ...decoder,
   modelType: 'mistral',
   config: schema,
   parameters: (c) => decoderParameters(c, [...attentionProjections(c), ...gatedProjections(c)], PRE_NORMS),
   block: (n, c, block, x) => decoderBlock(n, c, block, x, { window: c.window }),
+  // Files of Mistral models say that they are llama, and open as that.
+  gguf: { name: 'llama', tensors: (c) => decoderGguf(c, { permuted: true }) },
 }

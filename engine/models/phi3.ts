@@ -7,6 +7,7 @@ import {
   type DecoderConfig,
   decoder,
   decoderFields,
+  decoderGguf,
   decoderParameters,
   mustBe,
   normaliser,
@@ -65,5 +66,15 @@ export const phi3: Architecture<Phi3Config> = {
     const [gate, up] = g.split(both, 1, [c.intermediateSize, c.intermediateSize] as const)
     const [down] = project(swiglu(g, gate, up), false, 'mlp.down_proj')
     return g.add(between, down)
+  },
+
+  gguf: {
+    name: 'phi3',
+    tensors: (c) => {
+      const names = decoderGguf(c, { more: [['attn_qkv', 'self_attn.qkv_proj']] })
+      for (let block = 0; block < c.blocks; block++)
+        names.set(`blk.${block}.ffn_up.weight`, { parameter: `model.layers.${block}.mlp.gate_up_proj.weight` })
+      return names
+    },
   },
 }

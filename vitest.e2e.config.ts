@@ -10,5 +10,7 @@ export default defineConfig({
     fileParallelism: false,
     maxWorkers: 1,
     bail: 0,
+    // A browser on a shared machine may stall for half a minute. What passes only at the second attempt is named in the summary.
+    retry: 1,
   },
 })

@@ -116,6 +116,10 @@ async function vitest(title, config, filters) {
   for (const file of result.testResults) {
     const bad = file.assertionResults.filter((test) => test.status === 'failed')
     for (const test of bad) failures.push(`${relative(root, file.name)}: ${test.fullName}`)
+    // Only the browser tests have a second attempt; whoever needs it is a test to look at.
+    for (const test of file.assertionResults)
+      if (test.status === 'passed' && test.failureMessages?.length > 0)
+        notes.push(`UNSTEADY  ${relative(root, file.name)}: ${test.fullName}: ${test.failureMessages[0].split('\n')[0]}`)
     // A file that cannot be loaded has no tests to count.
     if (file.status === 'failed' && bad.length === 0) {
       total.failed += 1

@@ -107,6 +107,19 @@ test('without a Chromium the browser tests are skipped in one line, and under CI
   expect(failed.code).toBe(1)
 })
 
+test('a browser test has a second attempt, and one that needs it is named; one that fails twice fails the run', async () => {
+  const failing = (times: number) =>
+    `import { expect, test } from 'vitest'\n\nlet n = 0\ntest('fails ${times} times', () => expect(n++).toBe(${times}))\n`
+  const { code, out, last } = await npmTest({ 'tests/e2e/a.test.ts': failing(1), 'tests/e2e/b.test.ts': failing(2) }, ['tests/e2e'], {
+    CHROMIUM_PATH: process.execPath,
+  })
+  expect(out).toContain('UNSTEADY  tests/e2e/a.test.ts: fails 1 times: AssertionError: expected +0 to be 1')
+  expect(out).toContain('FAILED  tests/e2e/b.test.ts: fails 2 times')
+  expect(out).not.toContain('FAILED  tests/e2e/a.test.ts')
+  expect(last, out).toBe('3 passed, 1 failed')
+  expect(code).toBe(1)
+})
+
 test('an unknown option is refused with the list of options', async () => {
   const { code, out } = await npmTest({}, ['--fast'])
   expect(code).toBe(2)

@@ -1,9 +1,10 @@
 /** Loss of a model on encoded rows: token-weighted over the whole set, and of each row (SCI-3). */
+import type { Executable } from '../backends/backend'
 import { batchFeeds, type PlannedBatch, planEvaluation } from '../data/batches'
 import type { EncodedSet } from '../data/encode'
 import { EngineError } from '../errors'
 import type { Program } from '../graph/types'
-import { evaluate as evaluateProgram } from '../programs/index'
+import { evaluate as evaluateProgram, type WeightPlan } from '../programs/index'
 import { breathe, type InferenceSession } from '../session'
 
 export type Evaluation = {
@@ -25,7 +26,7 @@ export type EvaluateOptions = {
 
 /** Batches of an evaluation and the programs they need: planned apart, so that several jobs can be compiled at once. */
 export function planEvaluate(
-  session: InferenceSession,
+  plan: WeightPlan,
   set: EncodedSet,
   batch: number,
 ): { batches: PlannedBatch[]; programs: Program[]; program: Map<PlannedBatch, string> } {
@@ -36,7 +37,7 @@ export function planEvaluate(
   const byShape = new Map<string, Program>()
   for (const planned of batches) {
     const key = `${planned.shape.length}/${planned.shape.labels}`
-    const made = byShape.get(key) ?? evaluateProgram(session.plan, planned.shape)
+    const made = byShape.get(key) ?? evaluateProgram(plan, planned.shape)
     byShape.set(key, made)
     programs.set(made.name, made)
     program.set(planned, made.name)
@@ -44,35 +45,32 @@ export function planEvaluate(
   return { batches, programs: [...programs.values()], program }
 }
 
-/** Runs the model over all rows once. `sourceRows` is the number of rows before the length policy. */
-export async function evaluate(
-  session: InferenceSession,
+/** Runs planned batches through `evaluate` programs: the sum of the loss and the number of trained tokens of every source row. */
+export async function scoreRows(
+  executable: Pick<Executable, 'run'>,
   set: EncodedSet,
   sourceRows: number,
-  options: EvaluateOptions,
+  planned: Pick<ReturnType<typeof planEvaluate>, 'batches' | 'program'>,
+  options: Omit<EvaluateOptions, 'batch'> = {},
 ): Promise<Evaluation> {
-  const { batches, programs, program } = planEvaluate(session, set, options.batch)
   const sums = new Float64Array(sourceRows)
   const counts = new Float64Array(sourceRows)
-  if (batches.length) {
-    const executable = await session.prepare(programs)
-    let done = 0
-    for (const batch of batches) {
-      if (options.signal?.aborted) throw new EngineError('cancelled', 'evaluation was cancelled')
-      const feeds = batchFeeds(set.rows, batch, options.padId)
-      const { logProbs } = await executable.run(program.get(batch) as string, feeds, ['logProbs'])
-      let at = 0
-      for (const index of batch.rows) {
-        const source = set.source[index] as number
-        const labels = set.rows[index]?.labels as number
-        for (let i = 0; i < labels; i++) sums[source] = (sums[source] as number) - (logProbs?.[at + i] as number)
-        counts[source] = (counts[source] as number) + labels
-        at += labels
-      }
-      done += batch.rows.length
-      options.onProgress?.(done, set.rows.length)
-      await breathe()
+  let done = 0
+  for (const batch of planned.batches) {
+    if (options.signal?.aborted) throw new EngineError('cancelled', 'evaluation was cancelled')
+    const feeds = batchFeeds(set.rows, batch, options.padId)
+    const { logProbs } = await executable.run(planned.program.get(batch) as string, feeds, ['logProbs'])
+    let at = 0
+    for (const index of batch.rows) {
+      const source = set.source[index] as number
+      const labels = set.rows[index]?.labels as number
+      for (let i = 0; i < labels; i++) sums[source] = (sums[source] as number) - (logProbs?.[at + i] as number)
+      counts[source] = (counts[source] as number) + labels
+      at += labels
     }
+    done += batch.rows.length
+    options.onProgress?.(done, set.rows.length)
+    await breathe()
   }
   const total = sums.reduce((a, b) => a + b, 0)
   const tokens = counts.reduce((a, b) => a + b, 0)
@@ -84,4 +82,16 @@ export async function evaluate(
     tokens,
     rowLosses: sums.map((sum, i) => (counts[i] ? sum / (counts[i] as number) : Number.NaN)),
   }
+}
+
+/** Runs the model over all rows once. `sourceRows` is the number of rows before the length policy. */
+export async function evaluate(
+  session: InferenceSession,
+  set: EncodedSet,
+  sourceRows: number,
+  options: EvaluateOptions,
+): Promise<Evaluation> {
+  const planned = planEvaluate(session.plan, set, options.batch)
+  const executable = planned.batches.length ? await session.prepare(planned.programs) : { run: async () => ({}) }
+  return scoreRows(executable, set, sourceRows, planned, options)
 }

@@ -118,6 +118,80 @@ export type RowTokens = {
   error: string | null
 }
 
+/** What a set of rows scored: `rowLosses[i]` belongs to row i, NaN where it was too long. */
+export type RowsLoss = { loss: number; tokens: number; rowLosses: number[] }
+
+/** A short training that leaves nothing behind: no checkpoint, no schedule, and no weights unless they are asked for. */
+export type TrialJob = {
+  model: ModelHandle
+  data: DatasetHandle
+  /** Exact parameter names; null: all. */
+  trainable: readonly string[] | null
+  /** Rows whose loss is looked at every `eval_steps` steps (0: never) and after the last. */
+  watch: readonly { data: DatasetHandle; train_on: TrainArguments['train_on']; max_length: number }[]
+  /** One learning rate a step: their number is the number of steps. */
+  rates: readonly number[]
+  train_on: TrainArguments['train_on']
+  max_length: number
+  batch_size: number
+  eval_batch_size: number
+  eval_steps: number
+  max_grad_norm: number
+  seed: number
+  bf16: boolean
+  /** Store what changed, as a training does. */
+  keep?: boolean
+  onProgress?(done: number, total: number): void
+}
+export type TrialResult = {
+  steps: readonly { step: number; loss: number; gradNorm: number; learningRate: number }[]
+  /** Sets in the order of `watch`. */
+  looks: readonly { step: number; sets: readonly RowsLoss[] }[]
+  /** Step whose loss was no number any more. */
+  divergedAt: number | null
+  delta: Digest | null
+}
+
+/** Norms of a tensor and of its mean gradient; `unbiased` estimates the squared norm of the expected gradient (SCI-15). */
+export type TensorGradient = { name: string; shape: readonly number[]; weight: number; gradient: number; unbiased: number }
+
+/** Sums over the trained tokens of a row, in nats; `agreed` counts tokens where both models prefer the same one. */
+export type RowDivergence = { tokens: number; base: number; tuned: number; divergence: number; agreed: number }
+
+export type ExportJob = {
+  model: ModelHandle
+  name: string
+  /** Default: a Hugging Face folder. `gguf`: one file, with a Modelfile for Ollama. */
+  format?: 'folder' | 'gguf'
+  /** F32, BF16 or F16; for GGUF also the quantised types (engine/formats/gguf-export.ts). */
+  dtype: string
+  /** README.md. */
+  card: string
+  /** Text by text, in the header of the weights (F-54). */
+  metadata: Record<string, string>
+  /** Folder: weights beyond this size are spread over several files. */
+  shardBytes?: number
+  /** GGUF: what its general keys say. */
+  license?: string | null
+  base?: { name: string; repo: string | null }
+}
+
+/** What the written file was compared on (F-57, F-58). */
+export type ExportGate = {
+  prompts: number
+  /** Largest difference of two logits. */
+  largest: number
+  /** Mean Kullback-Leibler divergence per token, nats. */
+  divergence: number
+  /** Share of places where both would say the same next token. */
+  sameTop: number
+  /** Share of prompts with the same greedy text. */
+  sameGreedy: number
+  /** What readers of the file will not do as the model does. */
+  notes: string[]
+}
+export type ExportResult = { file: FileHandle; maxLogitDifference: number; gate: ExportGate }
+
 /** The engine as nodes see it: whole jobs over handles, never tensors. */
 export interface EngineAccess {
   /** `bf16`: whether matrix products in bfloat16 are faster here; absent where nobody measured. */
@@ -162,6 +236,41 @@ export interface EngineAccess {
     bf16?: boolean
     onProgress?(done: number, total: number): void
   }): Promise<{ prompts: string[]; texts: string[]; tokens: number[]; truncated: boolean[] }>
+  /** Trains for a few steps and looks at the losses of single rows; ends early, without an error, where the loss is lost. */
+  trial(job: TrialJob): Promise<TrialResult>
+  /** Gradients of the mean loss, measured without training. `resample`: over tokens the model draws itself, so that none is expected. */
+  gradients(job: {
+    model: ModelHandle
+    data: DatasetHandle
+    train_on: TrainArguments['train_on']
+    max_length: number
+    batch_size: number
+    batches: number
+    resample: boolean
+    seed: number
+    bf16: boolean
+    onProgress?(done: number, total: number): void
+  }): Promise<readonly TensorGradient[]>
+  /** How far `model` has moved from `base` on the same rows, and the tokens that lost most, each with the words before it. */
+  divergence(job: {
+    model: ModelHandle
+    base: ModelHandle
+    data: DatasetHandle
+    train_on: TrainArguments['train_on']
+    max_length: number
+    onProgress?(done: number, total: number): void
+  }): Promise<{
+    rows: readonly RowDivergence[]
+    lost: readonly { row: number; before: string; token: string; base: number; tuned: number }[]
+  }>
+  /** Singular values of matrices of the model, descending. */
+  singularValues(job: {
+    model: ModelHandle
+    names: readonly string[]
+    onProgress?(done: number, total: number): void
+  }): Promise<readonly { name: string; shape: readonly number[]; values: readonly number[] }[]>
+  /** Weights (1 − alpha) · base + alpha · model (SCI-74): 0 gives the base's own, 1 the model's own. Returns the changed weights. */
+  interpolate(job: { model: ModelHandle; alpha: number }): Promise<Digest | null>
   /** Writes an HF folder (F-10) as artifacts, reads it back and compares (F-57); throws when it does not match. */
   exportFolder(job: {
     model: ModelHandle

@@ -202,6 +202,11 @@ function onDemand(load: () => Promise<EngineAccess>): EngineAccess {
     evaluate: async (job) => (await engine()).evaluate(job),
     tokens: async (job) => (await engine()).tokens(job),
     generate: async (job) => (await engine()).generate(job),
+    trial: async (job) => (await engine()).trial(job),
+    gradients: async (job) => (await engine()).gradients(job),
+    divergence: async (job) => (await engine()).divergence(job),
+    singularValues: async (job) => (await engine()).singularValues(job),
+    interpolate: async (job) => (await engine()).interpolate(job),
     exportFolder: async (job) => (await engine()).exportFolder(job),
   }
 }

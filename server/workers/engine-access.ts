@@ -24,6 +24,7 @@ import { type TrainedWeights, train } from '../../engine/train/train'
 import type { ArtifactAccess, EngineAccess, RowTokens, TrainEvent } from '../../nodes/_kit/context'
 import type { DatasetHandle, Digest, FileHandle, ModelHandle } from '../../nodes/_kit/ports'
 import type { EngineFactory, EngineHost } from '../executor/context'
+import { shortJobs } from './short-jobs'
 
 type StoredFile = { path: string; digest: Digest; size: number }
 
@@ -82,7 +83,7 @@ class WarmEngine {
           const prompts = (await promptsOf(host, model, job.data)).map(({ ids }) => ids)
           const groups = planGenerate(session, prompts, { maxNewTokens: job.answers.max_new_tokens, batch: job.answers.batch_size })
           await session.prepare([
-            ...planEvaluate(session, set, job.batch_size).programs,
+            ...planEvaluate(session.plan, set, job.batch_size).programs,
             ...groups.flatMap((group) => [group.prefill, group.decode]),
           ])
         }
@@ -142,6 +143,15 @@ class WarmEngine {
           truncated: answers.map(({ stop }) => stop === null),
         }
       },
+      ...shortJobs(host, {
+        backend: this.#backend,
+        open: (handle) => this.#open(host, handle),
+        loaded: (handle) => this.#loaded(host, handle),
+        unload: () => this.#unload(),
+        encode: (model, data, maxLength, trainOn) => this.#encode(host, model, data, maxLength, trainOn),
+        delta: (model, values) => this.#delta(host, model, values),
+        precision: (bf16) => this.#precision(bf16),
+      }),
       exportFolder: (job) => this.#export(host, job),
     }
   }
@@ -169,7 +179,7 @@ class WarmEngine {
   /** The model with its weights on the backend: in fp32 unless asked otherwise, so that what is compared with others is not rounded. */
   async #loaded(host: EngineHost, handle: ModelHandle, bf16 = false): Promise<{ model: LoadedModel; session: InferenceSession }> {
     const model = await this.#open(host, handle)
-    const precision = bf16 && this.#backend.bf16 ? 'bf16' : 'fp32'
+    const precision = this.#precision(bf16)
     const key = `${keyOf(handle)} ${precision}`
     const known = this.#sessions.get(key)
     const session = known?.session ?? new InferenceSession(this.#backend, model, precision)
@@ -180,6 +190,10 @@ class WarmEngine {
       this.#unload(old)
     }
     return { model, session }
+  }
+
+  #precision(bf16: boolean): 'bf16' | 'fp32' {
+    return bf16 && this.#backend.bf16 ? 'bf16' : 'fp32'
   }
 
   /** How many sets of weights may stay: one, unless a second of this size leaves half of the free memory alone. */

@@ -89,5 +89,11 @@ export const stubEngine: EngineFactory = (host): EngineAccess => ({
   evaluate: refuse,
   tokens: refuse,
   generate: refuse,
+  trial: refuse,
+  gradients: refuse,
+  divergence: refuse,
+  singularValues: refuse,
+  interpolate: refuse,
   exportFolder: refuse,
+  exportAdapter: refuse,
 })

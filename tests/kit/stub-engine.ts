@@ -95,5 +95,4 @@ export const stubEngine: EngineFactory = (host): EngineAccess => ({
   singularValues: refuse,
   interpolate: refuse,
   exportFolder: refuse,
-  exportAdapter: refuse,
 })

@@ -17,6 +17,8 @@ export type SaveOptions = {
   readonly metadata?: Record<string, string>
   /** README.md. */
   readonly card?: string
+  /** Weights beyond this size are spread over several files. Default: one file. */
+  readonly shardBytes?: number
 }
 
 /** config.json as it is exported: the model's own, with the dtype of what is written, in the spelling it came in. */
@@ -47,6 +49,7 @@ export async function saveModel(folder: string, model: LoadedModel, options: Sav
       floatTensor(name, shape, dtype, () => (values && changed.has(name) ? values.read(name) : model.read(name))),
     ),
     ...(options.metadata && { metadata: options.metadata }),
+    ...(options.shardBytes && { shardBytes: options.shardBytes }),
     texts: {
       ...Object.fromEntries(MODEL_TEXTS.map((name) => [name, model.source.text(name)])),
       'generation_config.json': exportedGeneration(model),

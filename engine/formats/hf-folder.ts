@@ -3,7 +3,7 @@ import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { EngineError } from '../errors'
 import { MODEL_TEXTS, type ModelText } from './model-texts'
-import { SafetensorsFile, type TensorToWrite, writeSafetensors } from './safetensors'
+import { DTYPE_BYTES, elementCount, SafetensorsFile, type TensorToWrite, writeSafetensors } from './safetensors'
 import type { ModelSource } from './source'
 
 const MAX_JSON_BYTES = 256 * 1024 * 1024
@@ -159,6 +159,44 @@ export type HfFolderToWrite = {
   texts: Readonly<Record<string, string | null>>
   /** Files to copy as they are. */
   companions?: readonly { name: string; path: string }[]
+  /** Weights beyond this size are spread over several files with an index (F-10). Default: one file. */
+  shardBytes?: number
+}
+
+/** Tensors in files of at most `limit` bytes, in their order; a tensor is never cut. */
+function shardsOf(tensors: readonly TensorToWrite[], limit: number): TensorToWrite[][] {
+  const shards: TensorToWrite[][] = []
+  let room = 0
+  for (const tensor of tensors) {
+    const size = (elementCount(tensor.shape) ?? 0) * DTYPE_BYTES[tensor.dtype]
+    if (size > room || !shards.length) {
+      shards.push([])
+      room = limit
+    }
+    shards.at(-1)?.push(tensor)
+    room -= size
+  }
+  return shards
+}
+
+async function writeWeights(folder: string, { tensors, metadata, shardBytes = Number.POSITIVE_INFINITY }: HfFolderToWrite): Promise<void> {
+  const list = [...tensors]
+  const shards = shardsOf(list, shardBytes)
+  if (shards.length <= 1) return writeSafetensors(path.join(folder, 'model.safetensors'), list, metadata)
+  const map: Record<string, string> = {}
+  let total = 0
+  for (const [i, shard] of shards.entries()) {
+    const number = (n: number) => String(n).padStart(5, '0')
+    const name = `model-${number(i + 1)}-of-${number(shards.length)}.safetensors`
+    await writeSafetensors(path.join(folder, name), shard, metadata)
+    for (const tensor of shard) {
+      map[tensor.name] = name
+      total += (elementCount(tensor.shape) ?? 0) * DTYPE_BYTES[tensor.dtype]
+    }
+  }
+  fs.writeFileSync(path.join(folder, 'model.safetensors.index.json'), hfJson({ metadata: { total_size: total }, weight_map: map }), {
+    flush: true,
+  })
 }
 
 /** JSON as the reference library writes it: keys sorted, two spaces, a final newline. */
@@ -188,7 +226,7 @@ export async function writeHfFolder(folder: string, model: HfFolderToWrite): Pro
     for (const { name, path: from } of model.companions ?? []) fs.copyFileSync(from, path.join(partial, path.basename(name)))
     const texts = { 'config.json': hfJson(model.config), ...model.texts }
     for (const [name, text] of Object.entries(texts)) if (text !== null) fs.writeFileSync(path.join(partial, name), text, { flush: true })
-    await writeSafetensors(path.join(partial, 'model.safetensors'), model.tensors, model.metadata)
+    await writeWeights(partial, model)
     fs.renameSync(partial, folder)
   } catch (error) {
     fs.rmSync(partial, { recursive: true, force: true })

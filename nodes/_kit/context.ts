@@ -192,6 +192,40 @@ export type ExportGate = {
 }
 export type ExportResult = { file: FileHandle; maxLogitDifference: number; gate: ExportGate }
 
+export type ExportJob = {
+  model: ModelHandle
+  name: string
+  /** Default: a Hugging Face folder. `gguf`: one file, with a Modelfile for Ollama. */
+  format?: 'folder' | 'gguf'
+  /** F32, BF16 or F16; for GGUF also the quantised types (engine/formats/gguf-export.ts). */
+  dtype: string
+  /** README.md. */
+  card: string
+  /** Text by text, in the header of the weights (F-54). */
+  metadata: Record<string, string>
+  /** Folder: weights beyond this size are spread over several files. */
+  shardBytes?: number
+  /** GGUF: what its general keys say. */
+  license?: string | null
+  base?: { name: string; repo: string | null }
+}
+
+/** What the written file was compared on (F-57, F-58). */
+export type ExportGate = {
+  prompts: number
+  /** Largest difference of two logits. */
+  largest: number
+  /** Mean Kullback-Leibler divergence per token, nats. */
+  divergence: number
+  /** Share of places where both would say the same next token. */
+  sameTop: number
+  /** Share of prompts with the same greedy text. */
+  sameGreedy: number
+  /** What readers of the file will not do as the model does. */
+  notes: string[]
+}
+export type ExportResult = { file: FileHandle; maxLogitDifference: number; gate: ExportGate }
+
 /** The engine as nodes see it: whole jobs over handles, never tensors. */
 export interface EngineAccess {
   /** `bf16`: whether matrix products in bfloat16 are faster here; absent where nobody measured. */
@@ -271,14 +305,8 @@ export interface EngineAccess {
   }): Promise<readonly { name: string; shape: readonly number[]; values: readonly number[] }[]>
   /** Weights (1 − alpha) · base + alpha · model (SCI-74): 0 gives the base's own, 1 the model's own. Returns the changed weights. */
   interpolate(job: { model: ModelHandle; alpha: number }): Promise<Digest | null>
-  /** Writes an HF folder (F-10) as artifacts, reads it back and compares (F-57); throws when it does not match. */
-  exportFolder(job: {
-    model: ModelHandle
-    name: string
-    dtype: 'F32' | 'BF16' | 'F16'
-    card: string
-    metadata: Record<string, string>
-  }): Promise<{ file: FileHandle; maxLogitDifference: number }>
+  /** Writes an HF folder (F-10) or a GGUF file as artifacts, reads it back and compares (F-57); throws when it does not match. */
+  exportFolder(job: ExportJob): Promise<ExportResult>
 }
 
 export interface RunContext {

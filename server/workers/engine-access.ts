@@ -3,7 +3,6 @@
  * `openEngine` is called once per trainer, before its first node; the factory it gives, once per attempt. Warmth is only speed (R-25): models
  * are kept open and one set of weights stays loaded between nodes, and every job works in a fresh trainer as well.
  */
-import { createHash } from 'node:crypto'
 import * as fs from 'node:fs'
 import * as os from 'node:os'
 import * as path from 'node:path'
@@ -13,17 +12,16 @@ import { openBackend } from '../../engine/backends/choose'
 import { type EncodedSet, encodeRow, encodeRows, promptOf, type Row } from '../../engine/data/encode'
 import { EngineError } from '../../engine/errors'
 import { evaluate, planEvaluate } from '../../engine/evaluate/evaluate'
-import { MODEL_TEXTS } from '../../engine/formats/model-texts'
 import { generate, planGenerate } from '../../engine/generate/generate'
 import { readModelHeader } from '../../engine/inspect'
 import { type LoadedModel, loadModel } from '../../engine/model'
-import { logits } from '../../engine/programs/index'
-import { saveDelta, saveModel } from '../../engine/save'
+import { saveDelta } from '../../engine/save'
 import { breathe, InferenceSession } from '../../engine/session'
 import { type TrainedWeights, train } from '../../engine/train/train'
 import type { ArtifactAccess, EngineAccess, RowTokens, TrainEvent } from '../../nodes/_kit/context'
-import type { DatasetHandle, Digest, FileHandle, ModelHandle } from '../../nodes/_kit/ports'
+import type { DatasetHandle, Digest, ModelHandle } from '../../nodes/_kit/ports'
 import type { EngineFactory, EngineHost } from '../executor/context'
+import { writeAndCompare } from './export-model'
 import { shortJobs } from './short-jobs'
 
 type StoredFile = { path: string; digest: Digest; size: number }
@@ -152,7 +150,10 @@ class WarmEngine {
         delta: (model, values) => this.#delta(host, model, values),
         precision: (bf16) => this.#precision(bf16),
       }),
-      exportFolder: (job) => this.#export(host, job),
+      exportFolder: async (job) => {
+        const { model, session } = await this.#loaded(host, job.model)
+        return writeAndCompare({ host, backend: this.#backend, model, session, unload: () => this.#unload() }, job)
+      },
     }
   }
 
@@ -286,44 +287,6 @@ class WarmEngine {
     await saveDelta(file, model, weights)
     return host.artifacts.putFile(file)
   }
-
-  /** Writes the folder, reads it back through the import path and compares before anything counts as exported (F-57). */
-  async #export(
-    host: EngineHost,
-    job: Parameters<EngineAccess['exportFolder']>[0],
-  ): Promise<{ file: FileHandle; maxLogitDifference: number }> {
-    const { model, session } = await this.#loaded(host, job.model)
-    const { source } = model
-    const probes = probesOf(model)
-    const before = await probe(session, model, probes)
-
-    const folder = path.join(host.tmp, 'export')
-    const names = await saveModel(folder, model, { dtype: job.dtype, metadata: job.metadata, card: job.card })
-    this.#unload()
-    const again = loadModel(folder)
-    const check = new InferenceSession(this.#backend, again)
-    try {
-      const after = await probe(check, again, probes)
-      const difference = compare({ before, after, dtype: job.dtype })
-      // Generation settings may have gained a stop token; what they say is compared instead of their bytes.
-      same('stop tokens', model.stopIds.join(', '), again.stopIds.join(', '))
-      for (const name of MODEL_TEXTS.filter((text) => text !== 'generation_config.json'))
-        same(name, digestOf(source.text(name)), digestOf(again.source.text(name)))
-      for (const { text, ids } of probes)
-        same(`tokens of "${text}"`, ids.join(' '), again.tokenizer.encode(text, { addSpecialTokens: false }).ids.join(' '))
-      // 16-bit weights may choose another word where two are about as likely.
-      if (job.dtype === 'F32')
-        before.greedy.forEach((ids, i) => {
-          same(`greedy text after "${probes[i]?.text}"`, ids.join(' '), after.greedy[i]?.join(' ') ?? '')
-        })
-      const stored: StoredFile[] = []
-      for (const name of names) stored.push(await store(host.artifacts, path.join(folder, name), name))
-      return { file: await host.artifacts.putManifest(job.name, stored), maxLogitDifference: difference }
-    } finally {
-      check.close()
-      again.close()
-    }
-  }
 }
 
 /** What the model is asked in each row. */
@@ -339,7 +302,6 @@ async function promptsOf(host: EngineHost, model: LoadedModel, data: DatasetHand
 }
 
 const keyOf = (handle: ModelHandle): string => `${handle.base.manifest}/${handle.delta ?? 'base'}`
-const digestOf = (text: string | null): string => (text === null ? 'none' : createHash('sha256').update(text).digest('hex').slice(0, 12))
 
 async function readManifest(artifacts: ArtifactAccess, manifest: Digest): Promise<StoredFile[]> {
   return (JSON.parse(await artifacts.readText(manifest)) as { files: StoredFile[] }).files
@@ -420,107 +382,4 @@ async function importModel(
   } finally {
     loaded.close()
   }
-}
-
-type Probe = { text: string; ids: number[] }
-
-/** Fixed texts that the export gate compares on: prose, digits, code, other scripts, white space, and a chat where there is a template. */
-function probesOf(model: LoadedModel): Probe[] {
-  const texts = [
-    'The quick brown fox jumps over the lazy dog.',
-    'This agreement is made on 3 March 2024 between',
-    'for (let i = 0; i < 10; i++) {\n  total += i',
-    'Ce contrat est régi par le droit français; “prix”: 1.250,50 €',
-    '  two leading spaces, a\ttab and 한국어 日本語 🙂',
-    '{"supplier": "',
-    '1234567890',
-  ]
-  const asked = model.template?.render([{ role: 'user', content: 'What is the notice period?' }], { addGenerationPrompt: true })
-  return [...texts, ...(asked ? [asked] : [])].map((text) => ({ text, ids: model.tokenizer.encode(text, { addSpecialTokens: false }).ids }))
-}
-
-/** Tokens that are generated greedily after each probe (F-57). */
-const GREEDY_TOKENS = 24
-
-/** Logits of every position of every probe, and what the model says after each. Compiled together: the weights are loaded once. */
-async function probe(
-  session: InferenceSession,
-  model: LoadedModel,
-  probes: readonly Probe[],
-): Promise<{ values: Float32Array; vocab: number; rows: number[]; greedy: (readonly number[])[] }> {
-  const { padId } = model
-  const length = Math.min(session.plan.model.config.contextLength, Math.max(...probes.map(({ ids }) => ids.length)))
-  const program = logits(session.plan, { batch: probes.length, length, name: `probe-${probes.length}x${length}` })
-  const prompts = probes.map(({ ids }) => ids)
-  const options = { temperature: 0, maxNewTokens: GREEDY_TOKENS, batch: 16, stopIds: [], padId, usableIds: model.tokenizer.size } as const
-  const executable = await session.prepare([
-    program,
-    ...planGenerate(session, prompts, options).flatMap((group) => [group.prefill, group.decode]),
-  ])
-  const ids = new Int32Array(probes.length * length).fill(padId)
-  const rows: number[] = []
-  probes.forEach((one, b) => {
-    one.ids.slice(0, length).forEach((id, t) => {
-      ids[b * length + t] = id
-      rows.push(b * length + t)
-    })
-  })
-  const { logits: values } = await executable.run(program.name, { ids }, ['logits'])
-  const greedy = (await generate(session, prompts, options)).map((answer) => answer.ids)
-  return { values: values as Float32Array, vocab: session.plan.model.config.vocabSize, rows, greedy }
-}
-
-type Probed = Awaited<ReturnType<typeof probe>>
-
-/**
- * Largest difference of two logits; throws when it is above what the dtype explains (F-58): 1e-4 for F32, and for the 16-bit types
- * 1e-3 nats of mean divergence per token.
- */
-function compare({ before, after, dtype }: { before: Probed; after: Probed; dtype: 'F32' | 'BF16' | 'F16' }): number {
-  let largest = 0
-  let divergence = 0
-  const { vocab, rows } = before
-  for (const row of rows) {
-    const a = before.values.subarray(row * vocab, (row + 1) * vocab)
-    const b = after.values.subarray(row * vocab, (row + 1) * vocab)
-    for (let i = 0; i < vocab; i++) {
-      const difference = Math.abs((a[i] as number) - (b[i] as number))
-      // Written so that NaN counts as the largest of all.
-      if (!(difference <= largest)) largest = difference
-    }
-    divergence += divergenceOf(a, b)
-  }
-  const mean = divergence / rows.length
-  const fine = dtype === 'F32' ? largest <= 1e-4 : mean <= 1e-3
-  if (!fine) {
-    throw new EngineError('mismatch', 'the written folder does not compute what the model in memory does; it was not exported', {
-      where: 'export',
-      expected: dtype === 'F32' ? 'logits within 1e-4' : 'a divergence of at most 1e-3 nats per token',
-      got: dtype === 'F32' ? String(largest) : String(mean),
-      fix: dtype === 'F32' ? 'report this with the log' : 'export with 32 bit',
-    })
-  }
-  return largest
-}
-
-/** Kullback-Leibler divergence of softmax(b) from softmax(a), nats. */
-function divergenceOf(a: Float32Array, b: Float32Array): number {
-  const logSum = (values: Float32Array): number => {
-    const top = values.reduce((x, y) => Math.max(x, y), Number.NEGATIVE_INFINITY)
-    return top + Math.log(values.reduce((sum, x) => sum + Math.exp(x - top), 0))
-  }
-  const za = logSum(a)
-  const zb = logSum(b)
-  let sum = 0
-  for (let i = 0; i < a.length; i++) sum += Math.exp((a[i] as number) - za) * ((a[i] as number) - za - ((b[i] as number) - zb))
-  return sum
-}
-
-function same(what: string, expected: string, got: string): void {
-  if (expected === got) return
-  throw new EngineError('mismatch', `${what} changed on the way to the file; the model was not exported`, {
-    where: 'export',
-    expected,
-    got,
-  })
 }

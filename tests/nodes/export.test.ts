@@ -21,7 +21,11 @@ async function write(dtype: string, params: Record<string, unknown> = {}, traine
     header: async () => header,
     async exportFolder(given) {
       job = given
-      return { file: { manifest: 'f'.repeat(64), name: given.name, bytes: 10, files: [] }, maxLogitDifference: 0 }
+      return {
+        file: { manifest: 'f'.repeat(64), name: given.name, bytes: 10, files: [] },
+        maxLogitDifference: 0,
+        gate: { prompts: 8, largest: 0, divergence: 0, sameTop: 1, sameGreedy: 1, notes: [] },
+      }
     },
   })
   Object.assign(memory.ctx.provenance, { graph })
@@ -84,6 +88,13 @@ describe('export', () => {
     for (const kept of ['template:contract-fields/clauses.jsonl', 'hub:a/b', 'b.csv']) expect(of(kept)).toContain(kept)
     expect(of('x'.repeat(2 ** 20))).toBeNull()
     expect(portableGraph('no json')).toBeNull()
+  })
+
+  test('F-24, F-58: a GGUF file is asked for by its type, and the gate says what it found', async () => {
+    const { job, logs } = await write('Q4_1', { format: 'gguf', gguf_type: 'Q4_K_M' })
+    expect(job).toMatchObject({ format: 'gguf', dtype: 'Q4_K_M', base: { name: 'tiny', repo: 'someone/tiny' } })
+    expect(job.shardBytes).toBeUndefined()
+    expect(logs.map(({ text }) => text).join('\n')).toContain('same in 100 % of places')
   })
 
   test('an untrained model is exported with a warning', async () => {

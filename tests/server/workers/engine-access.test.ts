@@ -233,6 +233,35 @@ it('trains, stops, resumes, scores, says and exports through handles alone, each
       .length,
   ).toBe(8)
   loadModel(folder).close()
+
+  // As a GGUF file: in again it is the same model within what its type explains, and a Modelfile lies beside it.
+  const gguf = await attempt((engine) =>
+    engine.exportFolder({
+      model: trained,
+      name: 'tiny-trained',
+      format: 'gguf',
+      dtype: 'Q8_0',
+      card: '# card',
+      metadata: { 'thaw.seed': '1' },
+    }),
+  )
+  expect(gguf.file.files.map((file) => file.path)).toEqual(['Modelfile', 'README.md', 'tiny-trained-111K-v1.0-Q8_0.gguf'])
+  expect(gguf.gate.divergence).toBeLessThan(0.01)
+  expect(gguf.gate.divergence).toBeGreaterThan(0)
+  const weights = path.join(home, 'tiny-trained.gguf')
+  fs.copyFileSync(await store.verifiedPath(gguf.file.files.at(-1)?.digest ?? ''), weights)
+  const shrunk = await attempt((engine) => engine.importModel({ path: weights, name: 'gguf', source: 'test', license: null }))
+  expect((await score(shrunk)).loss).toBeCloseTo(after.loss, 1)
+  expect(fs.readFileSync(await store.verifiedPath(gguf.file.files[0]?.digest ?? ''), 'utf8')).toMatch(
+    /^FROM \.\/tiny-trained-111K-v1\.0-Q8_0\.gguf\n/,
+  )
+
+  // In pieces: the folder says where each tensor lies, and opens as before.
+  const pieces = await attempt((engine) =>
+    engine.exportFolder({ model: trained, name: 'pieces', dtype: 'F32', card: '', metadata: {}, shardBytes: 100_000 }),
+  )
+  expect(pieces.file.files.map((file) => file.path).filter((name) => name.startsWith('model')).length).toBeGreaterThan(3)
+  expect(pieces.maxLogitDifference).toBeLessThanOrEqual(1e-4)
 })
 
 it('F-60: a folder that does not compute what the model does turns the gate red', async () => {

@@ -11,6 +11,7 @@ import { bytes, count, delta, figure, middle, plural, short } from '../ui/words'
 import { Interval } from './interval'
 import { downloadHref } from './links'
 import type { NodeRun, RunState } from './reduce'
+import { ReportSheet } from './report-sheet'
 import { RowsSheet } from './rows-sheet'
 import { gainOf, metricsIn, type Score, scoresOf } from './scores'
 import { type NodeInfo, viewNode } from './show'
@@ -39,6 +40,7 @@ export function OutputsTab({
   onSelect?: ((id: string) => void) | undefined
 }) {
   const [rows, setRows] = useState<string | null>(null)
+  const [report, setReport] = useState<{ info: NodeInfo; port: string } | null>(null)
   const scored = scoredNodes(run, nodes)
   const files = nodes.flatMap((info) => filesOf(run.nodes[info.id]).map((file) => ({ ...file, info })))
   const rest = nodes.filter((info) => linesOf(run, info).length > 0)
@@ -92,12 +94,18 @@ export function OutputsTab({
             Data and models
           </h2>
           {rest.map((info) => (
-            <OutputRow key={info.id} run={run} info={info} onSelect={onSelect} />
+            <OutputRow key={info.id} run={run} info={info} onSelect={onSelect} onReport={(port) => setReport({ info, port })} />
           ))}
         </section>
       ) : null}
       {rows !== null ? (
         <RowsSheet run={run.id} number={null} scored={scored} node={rows} onNode={setRows} onClose={() => setRows(null)} />
+      ) : null}
+      {report !== null ? (
+        <ReportSheet
+          place={{ run: run.id, node: report.info.id, port: report.port, title: report.info.title }}
+          onClose={() => setReport(null)}
+        />
       ) : null}
     </div>
   )
@@ -246,7 +254,7 @@ function filesOf(node: NodeRun | undefined): FileOut[] {
   })
 }
 
-type Line = { key: string; mark: ReactNode; text: ReactNode; href?: string }
+type Line = { key: string; mark: ReactNode; text: ReactNode; href?: string; report?: true }
 
 /** What a node gave, a line each: rows of a dataset, blocks of a model, the last losses of a training. */
 function linesOf(run: RunState, info: NodeInfo): Line[] {
@@ -260,9 +268,17 @@ function linesOf(run: RunState, info: NodeInfo): Line[] {
       return rows === 0 ? [] : [{ key: port, mark: <PortMark kind="dataset" size={9} />, text, href: downloadHref(run.id, info.id, port) }]
     }
     if ('mediaType' in value) {
-      const { title, verdict } = value as unknown as { title: string; verdict?: { text: string } }
+      const { title, mediaType, verdict } = value as unknown as { title: string; mediaType: string; verdict?: { text: string } }
+      // A JSON report with a verdict is one that can be drawn.
+      const drawn = mediaType === 'application/json' && verdict !== undefined
       return [
-        { key: port, mark: <PortMark kind="report" size={9} />, text: verdict?.text ?? title, href: downloadHref(run.id, info.id, port) },
+        {
+          key: port,
+          mark: <PortMark kind="report" size={9} />,
+          text: verdict?.text ?? title,
+          href: downloadHref(run.id, info.id, port),
+          ...(drawn && { report: true }),
+        },
       ]
     }
     if (port === 'metrics' && info.type.startsWith('train')) {
@@ -292,7 +308,17 @@ function ModelLine({ model: { base, parameters, trainable } }: { model: ModelOut
   )
 }
 
-function OutputRow({ run, info, onSelect }: { run: RunState; info: NodeInfo; onSelect?: ((id: string) => void) | undefined }) {
+function OutputRow({
+  run,
+  info,
+  onSelect,
+  onReport,
+}: {
+  run: RunState
+  info: NodeInfo
+  onSelect?: ((id: string) => void) | undefined
+  onReport: (port: string) => void
+}) {
   const node = run.nodes[info.id]
   return (
     <div className="outrow">
@@ -307,10 +333,15 @@ function OutputRow({ run, info, onSelect }: { run: RunState; info: NodeInfo; onS
         )}
       </span>
       <span className="out-lines">
-        {linesOf(run, info).map(({ key, mark, text, href }) => (
+        {linesOf(run, info).map(({ key, mark, text, href, report }) => (
           <span key={key} className="row">
             {mark}
             <span className="ell">{text}</span>
+            {report ? (
+              <button type="button" className="link" onClick={() => onReport(key)}>
+                Open report<span className="vh"> of {info.title}</span>
+              </button>
+            ) : null}
             {href ? (
               <a className="link text-ink-3" href={href} download>
                 Download<span className="vh"> {key}</span>

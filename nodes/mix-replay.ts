@@ -5,7 +5,7 @@ import { defineNode } from './_kit/define-node'
 import { DECODE_FLOPS_PER_SECOND, forwardFlopsPerToken, WARM_UP_SECONDS } from './_kit/estimate'
 import type { NodeProblem } from './_kit/facts'
 import { NodeError, throwProblem } from './_kit/node-error'
-import type { DatasetHandle, ModelHandle } from './_kit/ports'
+import { baseOf, type DatasetHandle, type ModelHandle } from './_kit/ports'
 import { putReport } from './_kit/report'
 import { autoTrainOn } from './_kit/resolve-train'
 import { percentWords, plural } from './_kit/words'
@@ -197,7 +197,7 @@ async function selfSampled(ctx: RunContext, model: ModelHandle, params: { sample
   }))
   const artifact = await ctx.artifacts.put(rowsToJsonl(asked))
   const { texts } = await ctx.engine.generate({
-    model: { ...model, delta: null, lineage: [] },
+    model: baseOf(model),
     data: {
       artifact,
       rows: asked.length,

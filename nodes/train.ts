@@ -1,15 +1,16 @@
 import * as z from 'zod'
-import type { TrainArguments } from './_kit/context'
+import { adapterSettings, adapterWords, METHOD_NAMES, resolveAdapter } from './_kit/adapters'
 import { defineNode } from './_kit/define-node'
 import { FLOPS_PER_SECOND, forwardFlopsPerToken, tokensOfChars, trainBytes, trainFlopsPerToken, WARM_UP_SECONDS } from './_kit/estimate'
 import type { NodeProblem } from './_kit/facts'
 import { countAll } from './_kit/freeze'
-import { NodeError } from './_kit/node-error'
+import { NodeError, throwProblem } from './_kit/node-error'
 import type { ModelHandle } from './_kit/ports'
 import { resolveTrain, stepsPerEpochOf, totalStepsOf, type Wiring } from './_kit/resolve-train'
+import { trainArguments } from './_kit/train-arguments'
+import { trainParams } from './_kit/train-params'
 import { countWords, plural, rateWords } from './_kit/words'
 
-const autoOr = <T extends z.ZodType>(schema: T) => z.union([z.literal('auto'), schema])
 const TRAINABLE_FORMATS: readonly string[] = ['messages', 'prompt_completion', 'text']
 
 export const train = defineNode({
@@ -26,149 +27,7 @@ Wire **validation** rows to see whether the model learns the task or only these 
   group: 'Training',
   icon: 'train',
   tags: ['fine-tune', 'finetune', 'sft', 'learn', 'optimizer', 'adamw', 'epochs', 'learning rate', 'loss', 'full', 'selective'],
-  params: z.strictObject({
-    num_train_epochs: z
-      .number()
-      .min(0.01)
-      .max(1000)
-      .default(3)
-      .meta({ title: 'Epochs', description: 'How often every row is shown.', unit: 'epochs', step: 1 }),
-    learning_rate: autoOr(z.number().min(1e-7).max(1)).default('auto').meta({
-      title: 'Learning rate',
-      description: 'Size of one step. Too large forgets and diverges, too small learns nothing.',
-      scale: 'log',
-    }),
-    per_device_train_batch_size: autoOr(z.int().min(1).max(1024))
-      .default('auto')
-      .meta({ title: 'Batch size', description: 'Rows that are computed together. More needs more memory.', unit: 'rows' }),
-    gradient_accumulation_steps: z.int().min(1).max(1024).default(1).meta({
-      title: 'Accumulate',
-      description: 'Batches that make one step: the effect of a larger batch without its memory.',
-      unit: 'batches',
-      advanced: true,
-    }),
-    max_steps: z.int().min(-1).max(10_000_000).default(-1).meta({
-      title: 'Maximum steps',
-      description: 'End after so many steps, whatever the epochs say; −1 counts epochs.',
-      unit: 'steps',
-      advanced: true,
-    }),
-    max_length: autoOr(z.int().min(8).max(131_072)).default('auto').meta({
-      title: 'Maximum length',
-      description: 'Longer rows are left out and counted; nothing is cut silently.',
-      unit: 'tokens',
-      advanced: true,
-    }),
-    train_on: autoOr(z.enum(['completion', 'assistant', 'last_turn', 'all']))
-      .default('auto')
-      .meta({
-        title: 'Train on',
-        description: 'Which part of a row the model learns to write.',
-        labels: {
-          auto: 'Automatic',
-          completion: 'The completion',
-          assistant: 'Every answer',
-          last_turn: 'The last answer',
-          all: 'Everything',
-        },
-        advanced: true,
-      }),
-    lr_scheduler_type: z
-      .enum(['linear', 'cosine', 'constant', 'constant_with_warmup'])
-      .default('cosine')
-      .meta({
-        title: 'Schedule',
-        description: 'How the learning rate moves after the warm-up.',
-        labels: {
-          linear: 'Linear to zero',
-          cosine: 'Cosine to zero',
-          constant: 'Constant',
-          constant_with_warmup: 'Constant after warm-up',
-        },
-      }),
-    warmup_steps: z.number().min(0).max(1_000_000).default(0.03).meta({
-      title: 'Warm-up',
-      description: 'Steps in which the learning rate rises from zero; below 1 it is a share of all steps.',
-      unit: 'share below 1, else steps',
-      advanced: true,
-    }),
-    weight_decay: z
-      .number()
-      .min(0)
-      .max(1)
-      .default(0)
-      .meta({ title: 'Weight decay', description: 'Pulls trained weights towards zero a little at each step.', advanced: true }),
-    max_grad_norm: z
-      .number()
-      .min(0)
-      .max(1000)
-      .default(1)
-      .meta({ title: 'Clip gradients at', description: 'Longest step direction allowed; 0 does not clip.', advanced: true }),
-    adam_beta1: z
-      .number()
-      .min(0)
-      .max(0.9999)
-      .default(0.9)
-      .meta({ title: 'Adam β₁', description: 'Memory of the mean of past gradients.', advanced: true }),
-    adam_beta2: z
-      .number()
-      .min(0)
-      .max(0.99999)
-      .default(0.999)
-      .meta({ title: 'Adam β₂', description: 'Memory of the size of past gradients.', advanced: true }),
-    adam_epsilon: z
-      .number()
-      .min(1e-12)
-      .max(1)
-      .default(1e-8)
-      .meta({ title: 'Adam ε', description: 'Keeps the division stable where gradients vanish.', scale: 'log', advanced: true }),
-    per_device_eval_batch_size: autoOr(z.int().min(1).max(1024))
-      .default('auto')
-      .meta({ title: 'Validation batch size', description: 'Rows that are scored together.', unit: 'rows', advanced: true }),
-    eval_steps: autoOr(z.int().min(0).max(10_000_000)).default('auto').meta({
-      title: 'Validate every',
-      description: 'Steps between two looks at the validation rows; 0 never looks.',
-      unit: 'steps',
-      advanced: true,
-    }),
-    logging_steps: z
-      .int()
-      .min(1)
-      .max(10_000)
-      .default(1)
-      .meta({ title: 'Log every', description: 'Steps between two points of the curve.', unit: 'steps', advanced: true }),
-    load_best_model_at_end: z
-      .boolean()
-      .default(true)
-      .meta({ title: 'Keep the best', description: 'Give out the model of the lowest validation loss, not the last one.', advanced: true }),
-    ema_decay: z.number().min(0).max(0.99999).default(0).meta({
-      title: 'Average of weights',
-      description:
-        'Validate and give out a running average of the weights, which shakes less than the last step: 0.99 averages about 100 steps, 0 is off. The average warms up, so short trainings are not held back. Four more bytes of memory for each trained parameter.',
-      advanced: true,
-    }),
-    cache_frozen_prefix: z.boolean().default(true).meta({
-      title: 'Cache frozen layers',
-      description: 'Compute the frozen layers below the lowest open one once per row and keep the result. Same numbers, less time.',
-      advanced: true,
-    }),
-    bf16: z
-      .union([z.literal('auto'), z.boolean()])
-      .default('auto')
-      .meta({
-        title: '16-bit products',
-        description:
-          'Compute matrix products in bfloat16; weights and optimizer stay in 32 bit. Automatic: where the machine is faster with it.',
-        labels: { auto: 'Automatic', true: 'On', false: 'Off' },
-        advanced: true,
-      }),
-    seed: z
-      .int()
-      .min(0)
-      .max(2_147_483_647)
-      .default(42)
-      .meta({ title: 'Seed', description: 'The same seed gives the same order of rows and the same result.', advanced: true }),
-  }),
+  params: z.strictObject(trainParams),
   inputs: {
     model: { kind: 'model', title: 'Model', description: 'The model to train; what Freeze layers opened, or all of it.' },
     data: { kind: 'dataset', title: 'Data', description: 'Rows to learn from.' },
@@ -192,6 +51,8 @@ Wire **validation** rows to see whether the model learns the task or only these 
     const validation = inputs.validation?.kind === 'dataset' ? inputs.validation.facts : null
     const problems: NodeProblem[] = []
     const all = model ? countAll(model.parameters) : null
+    const { adapter, problems: adapterProblems } = model ? resolveAdapter(params, model, model.trainable) : { adapter: null, problems: [] }
+    problems.push(...adapterProblems)
     const wiring: Wiring = {
       trainableShare: model && all ? (model.trainable ? model.trainable.parameters / all : 1) : null,
       parameters: all,
@@ -200,6 +61,7 @@ Wire **validation** rows to see whether the model learns the task or only these 
       chars: data?.chars ?? null,
       format: data?.format ?? null,
       validation: inputs.validation !== undefined,
+      adapter: params.method !== 'full',
     }
     const resolved = resolveTrain(params, wiring)
     if (data?.format && !TRAINABLE_FORMATS.includes(data.format)) problems.push(formatProblem(data.format))
@@ -260,13 +122,15 @@ Wire **validation** rows to see whether the model learns the task or only these 
             label: 'Steps',
             value: `${steps.toLocaleString('en-US')}${params.max_steps > 0 ? '' : ` (${plural(params.num_train_epochs, 'epoch')})`}`,
           },
-      {
-        label: 'Batch size',
-        value:
-          params.gradient_accumulation_steps > 1 && typeof batch === 'number'
-            ? `${batch} × ${params.gradient_accumulation_steps}`
-            : String(batch),
-      },
+      adapter
+        ? { label: METHOD_NAMES[adapter.method], value: `rank ${adapter.r}, ${countWords(adapter.parameters)}` }
+        : {
+            label: 'Batch size',
+            value:
+              params.gradient_accumulation_steps > 1 && typeof batch === 'number'
+                ? `${batch} × ${params.gradient_accumulation_steps}`
+                : String(batch),
+          },
     ]
     if (!model) return { resolved: changed, card, problems }
     const estimate = (() => {
@@ -276,9 +140,9 @@ Wire **validation** rows to see whether the model learns the task or only these 
       const evaluations =
         validation?.rows && typeof resolved.eval_steps === 'number' && resolved.eval_steps > 0 ? Math.floor(steps / resolved.eval_steps) : 0
       const flops =
-        tokens * trainFlopsPerToken(model, model.trainable, length) +
+        tokens * trainFlopsPerToken(model, model.trainable, length, adapter) +
         evaluations * (validation?.rows ?? 0) * length * forwardFlopsPerToken(model, length)
-      const trainable = model.trainable?.parameters ?? all ?? 0
+      const trainable = adapter?.parameters ?? model.trainable?.parameters ?? all ?? 0
       return {
         seconds: Math.round(WARM_UP_SECONDS + flops / FLOPS_PER_SECOND),
         memoryBytes: Math.round(
@@ -290,6 +154,7 @@ Wire **validation** rows to see whether the model learns the task or only these 
               tokensOfChars(data.chars.max),
               typeof resolved.max_length === 'number' ? resolved.max_length : Number.POSITIVE_INFINITY,
             ),
+            adapter,
           ) + (params.ema_decay ? 4 * trainable : 0),
         ),
         // The result, and up to three checkpoints of weights with both moments, and their average where it is kept.
@@ -298,7 +163,14 @@ Wire **validation** rows to see whether the model learns the task or only these 
     })()
     return {
       outputs: {
-        model: { kind: 'model', facts: { ...model, trainedOn: data ? [...model.trainedOn, data.origin] : model.trainedOn } },
+        model: {
+          kind: 'model',
+          facts: {
+            ...model,
+            trainedOn: data ? [...model.trainedOn, data.origin] : model.trainedOn,
+            adapter: adapter ? { method: adapter.method, r: adapter.r, parameters: adapter.parameters } : undefined,
+          },
+        },
         metrics: {
           kind: 'metrics',
           facts: { names: ['train_loss', ...(inputs.validation ? ['eval_loss'] : []), 'steps', 'epochs', 'tokens_per_second', 'seconds'] },
@@ -317,6 +189,10 @@ Wire **validation** rows to see whether the model learns the task or only these 
       throw new NodeError(code, message, { ...(expected && { expected }), ...(got && { got }) })
     }
     if (data.rows === 0) throw new NodeError('no_rows', 'There are no rows to train on.', { expected: 'at least one row', got: 'none' })
+    const { adapter, problems } =
+      params.method === 'full' ? { adapter: null, problems: [] } : resolveAdapter(params, await ctx.engine.header(model), model.trainable)
+    throwProblem(problems)
+    const trainable = adapter?.parameters ?? model.trainable?.parameters ?? model.parameters
     const args = trainArguments(params, {
       trainableShare: model.trainable ? model.trainable.parameters / model.parameters : 1,
       parameters: model.parameters,
@@ -325,10 +201,11 @@ Wire **validation** rows to see whether the model learns the task or only these 
       chars: data.chars,
       format: data.format,
       validation: validation !== undefined && validation.rows > 0,
+      adapter: adapter !== null,
     })
     args.bf16 = params.bf16 === 'auto' ? (ctx.engine.backend.bf16 ?? ctx.engine.backend.name === 'tensorflow') : params.bf16
     ctx.log(
-      `${ctx.engine.backend.name} on ${ctx.engine.backend.device}, ${args.bf16 ? 'bfloat16 products' : '32 bit'}; training ${model.trainable ? `${model.trainable.summary} (${countWords(model.trainable.parameters)} parameters)` : `all ${countWords(model.parameters)} parameters`}`,
+      `${ctx.engine.backend.name} on ${ctx.engine.backend.device}, ${args.bf16 ? 'bfloat16 products' : '32 bit'}; training ${adapter ? `${adapterWords(adapter)} beside ${plural(adapter.targets.length, 'linear layer')} (${countWords(adapter.parameters)} parameters)` : model.trainable ? `${model.trainable.summary} (${countWords(model.trainable.parameters)} parameters)` : `all ${countWords(model.parameters)} parameters`}`,
     )
     ctx.log(
       `learning_rate ${rateWords(args.learning_rate)}, batch ${args.per_device_train_batch_size}${args.gradient_accumulation_steps > 1 ? ` × ${args.gradient_accumulation_steps}` : ''}, ${args.lr_scheduler_type}, max_length ${args.max_length}, train_on ${args.train_on}`,
@@ -336,7 +213,15 @@ Wire **validation** rows to see whether the model learns the task or only these 
 
     let totalSteps = 0
     const speeds: number[] = []
-    const job = { model, data, trainable: model.trainable, args, ...(validation && validation.rows > 0 && { validation }) }
+    const settings = adapterSettings(adapter, params)
+    const job = {
+      model,
+      data,
+      trainable: model.trainable,
+      args,
+      ...(validation && validation.rows > 0 && { validation }),
+      ...(settings && { adapter: settings }),
+    }
     for await (const event of ctx.engine.train(job)) {
       switch (event.type) {
         case 'start':
@@ -376,6 +261,7 @@ Wire **validation** rows to see whether the model learns the task or only these 
           const trained: ModelHandle = {
             ...model,
             delta: event.delta,
+            adapter: event.adapter,
             lineage: [
               ...model.lineage,
               {
@@ -385,7 +271,7 @@ Wire **validation** rows to see whether the model learns the task or only these 
                 steps: event.step,
                 epochs: event.epochs,
                 seed: args.seed,
-                parameters: model.trainable?.parameters ?? model.parameters,
+                parameters: trainable,
               },
             ],
           }
@@ -409,45 +295,6 @@ Wire **validation** rows to see whether the model learns the task or only these 
     throw new Error('Training ended without a result.')
   },
 })
-
-type TrainParams = z.output<typeof train.params>
-
-/** Hugging Face arguments with no `auto` left; `bf16` is settled by the caller, who knows the machine. */
-function trainArguments(params: TrainParams, wiring: Wiring): TrainArguments {
-  const auto = resolveTrain(params, wiring)
-  const settled = <V>(name: string, value: V | 'auto'): V => {
-    if (value === 'auto')
-      throw new NodeError('cannot_resolve', `The setting “${name}” has no automatic value for this data.`, {
-        param: name,
-        fix: 'Set it by hand.',
-      })
-    return value
-  }
-  return {
-    learning_rate: settled('learning_rate', auto.learning_rate),
-    num_train_epochs: params.num_train_epochs,
-    max_steps: params.max_steps,
-    per_device_train_batch_size: settled('per_device_train_batch_size', auto.per_device_train_batch_size),
-    per_device_eval_batch_size: settled('per_device_eval_batch_size', auto.per_device_eval_batch_size),
-    gradient_accumulation_steps: params.gradient_accumulation_steps,
-    max_length: Math.min(settled('max_length', auto.max_length), wiring.contextLength ?? Number.POSITIVE_INFINITY),
-    lr_scheduler_type: params.lr_scheduler_type,
-    warmup_steps: params.warmup_steps,
-    adam_beta1: params.adam_beta1,
-    adam_beta2: params.adam_beta2,
-    adam_epsilon: params.adam_epsilon,
-    weight_decay: params.weight_decay,
-    max_grad_norm: params.max_grad_norm,
-    logging_steps: params.logging_steps,
-    eval_steps: wiring.validation ? settled('eval_steps', auto.eval_steps) : 0,
-    seed: params.seed,
-    bf16: false,
-    train_on: settled('train_on', auto.train_on),
-    load_best_model_at_end: params.load_best_model_at_end && wiring.validation,
-    ema_decay: params.ema_decay || null,
-    cache_frozen_prefix: params.cache_frozen_prefix,
-  }
-}
 
 function formatProblem(format: string): NodeProblem {
   return {

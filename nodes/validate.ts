@@ -10,7 +10,7 @@ import {
 } from './_kit/estimate'
 import type { NodeProblem } from './_kit/facts'
 import { NodeError } from './_kit/node-error'
-import type { DatasetHandle, ModelHandle } from './_kit/ports'
+import { baseOf, type DatasetHandle, isTrained, type ModelHandle } from './_kit/ports'
 import { autoTrainOn } from './_kit/resolve-train'
 import { byteWords, percentWords, plural } from './_kit/words'
 
@@ -193,7 +193,7 @@ The **rows** come out worst first, with input, expected answer, the answer befor
   async run({ params, inputs, ctx }) {
     const { parseJsonl, rowsToJsonl, questionOf, answerOf, scoreAnswers, pairedBootstrap, lengthsOf } = await import('../analysis/index')
     const { model } = inputs
-    const base: ModelHandle | null = params.compare_base ? { ...model, delta: null, lineage: [] } : null
+    const base: ModelHandle | null = params.compare_base ? baseOf(model) : null
     let data = inputs.data
     if (!ANSWERABLE.includes(data.format) && data.format !== 'text')
       throw new NodeError('format_not_scorable', `Validate cannot score ${data.format.replaceAll('_', ' ')} rows.`, {
@@ -215,7 +215,7 @@ The **rows** come out worst first, with input, expected answer, the answer befor
     const train_on = params.train_on === 'auto' ? (autoTrainOn(data.format) ?? 'all') : params.train_on
     const max_length = params.max_length === 'auto' ? model.contextLength : Math.min(params.max_length, model.contextLength)
     // A model that was never trained is its own base: its numbers are used twice and computed once.
-    const same = base !== null && model.delta === null
+    const same = base !== null && !isTrained(model)
     const passes = (base && !same ? 2 : 1) * (writes ? 2 : 1)
     let pass = 0
     const onProgress = (done: number) => ctx.progress(pass * rows.length + done, passes * rows.length, 'rows')

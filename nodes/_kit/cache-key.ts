@@ -41,6 +41,8 @@ const CONTENT: { [K in PortKind]: (value: never) => unknown } = {
   model: (m: ModelHandle) => ({
     base: m.base,
     delta: m.delta,
+    // Only where there is one: a model without keeps the name it had before adapters were known.
+    ...(m.adapter && { adapter: m.adapter.manifest }),
     dtype: m.dtype,
     tokenizer: m.tokenizer,
     chatTemplate: m.chatTemplate,
@@ -62,7 +64,9 @@ export function artifactsOf(kind: PortKind, value: unknown): Digest[] {
   switch (kind) {
     case 'model': {
       const model = value as ModelHandle
-      return [model.base.manifest, model.delta, model.tokenizer, model.chatTemplate].filter((digest) => digest !== null)
+      return [model.base.manifest, model.delta, model.adapter?.manifest ?? null, model.tokenizer, model.chatTemplate].filter(
+        (digest) => digest !== null,
+      )
     }
     case 'dataset':
       return [(value as DatasetHandle).artifact]

@@ -4,7 +4,7 @@
  */
 
 import type { ModelHeader } from './facts'
-import type { DatasetHandle, Digest, FileHandle, LineageEntry, ModelHandle, TrainablePlan } from './ports'
+import type { AdapterHandle, DatasetHandle, Digest, FileHandle, LineageEntry, ModelHandle, TrainablePlan } from './ports'
 
 export type LogLevel = 'info' | 'warn' | 'error'
 
@@ -65,6 +65,17 @@ export type TrainArguments = {
   cache_frozen_prefix: boolean
 }
 
+/** An adapter to be trained beside the weights, by PEFT's names. */
+export type AdapterSettings = {
+  method: AdapterHandle['method']
+  r: number
+  lora_alpha: number
+  lora_dropout: number
+  init_lora_weights: 'default' | 'gaussian'
+  /** Exact module paths. */
+  modules: readonly string[]
+}
+
 /** What training reports. `step` rows follow F-50. */
 export type TrainEvent =
   | { type: 'start'; totalSteps: number; fromStep: number; trainedTokensPerEpoch: number; rows: number; dropped: number; backend: string }
@@ -88,7 +99,10 @@ export type TrainEvent =
       type: 'done'
       step: number
       epochs: number
-      delta: Digest
+      /** Null where nothing but an adapter differs from the base. */
+      delta: Digest | null
+      /** What was trained, where it was an adapter. */
+      adapter?: AdapterHandle
       train_loss: number
       eval_loss: number | null
       bestStep: number | null
@@ -192,40 +206,6 @@ export type ExportGate = {
 }
 export type ExportResult = { file: FileHandle; maxLogitDifference: number; gate: ExportGate }
 
-export type ExportJob = {
-  model: ModelHandle
-  name: string
-  /** Default: a Hugging Face folder. `gguf`: one file, with a Modelfile for Ollama. */
-  format?: 'folder' | 'gguf'
-  /** F32, BF16 or F16; for GGUF also the quantised types (engine/formats/gguf-export.ts). */
-  dtype: string
-  /** README.md. */
-  card: string
-  /** Text by text, in the header of the weights (F-54). */
-  metadata: Record<string, string>
-  /** Folder: weights beyond this size are spread over several files. */
-  shardBytes?: number
-  /** GGUF: what its general keys say. */
-  license?: string | null
-  base?: { name: string; repo: string | null }
-}
-
-/** What the written file was compared on (F-57, F-58). */
-export type ExportGate = {
-  prompts: number
-  /** Largest difference of two logits. */
-  largest: number
-  /** Mean Kullback-Leibler divergence per token, nats. */
-  divergence: number
-  /** Share of places where both would say the same next token. */
-  sameTop: number
-  /** Share of prompts with the same greedy text. */
-  sameGreedy: number
-  /** What readers of the file will not do as the model does. */
-  notes: string[]
-}
-export type ExportResult = { file: FileHandle; maxLogitDifference: number; gate: ExportGate }
-
 /** The engine as nodes see it: whole jobs over handles, never tensors. */
 export interface EngineAccess {
   /** `bf16`: whether matrix products in bfloat16 are faster here; absent where nobody measured. */
@@ -239,6 +219,8 @@ export interface EngineAccess {
     data: DatasetHandle
     validation?: DatasetHandle
     trainable: TrainablePlan | null
+    /** Train this beside the weights instead of what is trainable in them. */
+    adapter?: AdapterSettings
     args: TrainArguments
   }): AsyncIterable<TrainEvent>
   /** Token-weighted mean loss over the trained tokens (SCI-3). `rowLosses[i]` belongs to row i. */
@@ -307,6 +289,8 @@ export interface EngineAccess {
   interpolate(job: { model: ModelHandle; alpha: number }): Promise<Digest | null>
   /** Writes an HF folder (F-10) or a GGUF file as artifacts, reads it back and compares (F-57); throws when it does not match. */
   exportFolder(job: ExportJob): Promise<ExportResult>
+  /** The model's adapter as a PEFT folder. Throws where it has none, or where it stands on weights that only Thaw has. */
+  exportAdapter(job: { model: ModelHandle; name: string; card: string }): Promise<FileHandle>
 }
 
 export interface RunContext {

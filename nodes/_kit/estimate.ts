@@ -2,6 +2,7 @@
  * What a job will cost, from headers alone (SCI-130…134). First guesses for 2 CPU cores; the measured history of a node replaces them
  * where there is any. Formulas and their sources stand at each function.
  */
+import type { AdapterPlan } from './adapters'
 import type { ModelHeader, ParameterFact } from './facts'
 import { sizeOf } from './freeze'
 import type { TrainablePlan } from './ports'
@@ -44,17 +45,19 @@ export function lowestOpenBlock(model: Shape, plan: TrainablePlan | null): numbe
 }
 
 /** FLOPs of one trained token: 2P forward, 2P≥k back through the activations, 2Pt for the gradients, and attention (SCI-134). */
-export function trainFlopsPerToken(model: Shape, plan: TrainablePlan | null, length: number): number {
+export function trainFlopsPerToken(model: Shape, plan: TrainablePlan | null, length: number, adapter: AdapterPlan | null = null): number {
   const matrices = model.parameters.filter(isMatrix)
-  const k = lowestOpenBlock(model, plan)
+  const k = adapter?.lowestBlock ?? lowestOpenBlock(model, plan)
   const open = plan ? new Set(plan.names) : null
   // The embedding is a look-up going in and, where tied, a product going out: counted once either way.
   const all = sum(matrices.filter((p) => p.part !== 'embedding' || model.tiedEmbeddings))
   const above = sum(
     matrices.filter((p) => (p.block !== null && p.block >= k) || p.part === 'head' || (p.part === 'embedding' && model.tiedEmbeddings)),
   )
-  const trained = sum(matrices.filter((p) => !open || open.has(p.name)))
   const attention = 4 * length * model.hiddenSize * (model.blocks + 2 * (model.blocks - k))
+  // An adapter adds its own products, forward, back and for its gradients; the matrices beside it are not trained.
+  if (adapter) return 2 * all + 2 * above + 6 * adapter.parameters + attention
+  const trained = sum(matrices.filter((p) => !open || open.has(p.name)))
   return 2 * all + 2 * above + 2 * trained + attention
 }
 
@@ -66,16 +69,22 @@ export const forwardFlopsPerToken = (model: Shape, length: number): number =>
 export const optimizerBytes = (trainable: number): number => 12 * trainable
 
 /** Peak memory of a training: weights, gradients, moments, activations above the lowest open block, and the logits (SCI-131…133). */
-export function trainBytes(model: Shape, plan: TrainablePlan | null, batch: number, length: number): number {
-  const all = sum(model.parameters)
-  const trainable = plan ? plan.parameters : all
+export function trainBytes(
+  model: Shape,
+  plan: TrainablePlan | null,
+  batch: number,
+  length: number,
+  adapter: AdapterPlan | null = null,
+): number {
+  const all = sum(model.parameters) + (adapter?.parameters ?? 0)
+  const trainable = adapter?.parameters ?? plan?.parameters ?? all
   const open = plan ? new Set(plan.names) : null
-  const largest = model.parameters.reduce((max, p) => (!open || open.has(p.name) ? Math.max(max, sizeOf(p)) : max), 0)
+  const largest = adapter ? 0 : model.parameters.reduce((max, p) => (!open || open.has(p.name) ? Math.max(max, sizeOf(p)) : max), 0)
   const h = model.hiddenSize
   const kv = model.keyValueHeads < model.attentionHeads ? model.keyValueHeads * model.headDim : 0
   const gates = model.modelType === 'gpt2' ? 2 : 4
   const perBlock = 4 * batch * length * (8 * h + gates * model.intermediateSize + 2 * kv + 2 * model.attentionHeads * length)
-  const blocks = model.blocks - lowestOpenBlock(model, plan)
+  const blocks = model.blocks - (adapter?.lowestBlock ?? lowestOpenBlock(model, plan))
   return 4 * all + 12 * trainable + 12 * largest + perBlock * Math.max(1, blocks) + logitBytes(model, batch, length)
 }
 

@@ -2,7 +2,7 @@
  * What can be known about a graph before it runs (UX-21): from file headers and first rows, read by the server, and from pure
  * inference along the wires. Browser, server and CLI see the same facts.
  */
-import type { DatasetHandle, TrainablePlan } from './ports'
+import type { AdapterHandle, DatasetHandle, TrainablePlan } from './ports'
 
 /** One named weight of a model, as its architecture file lists it. */
 export type ParameterFact = {
@@ -60,7 +60,11 @@ export type Fact =
   | { kind: 'error'; code: string; message: string; fix?: string }
 
 /** What is known about the value on a port before anything ran. */
-export type ModelFacts = ModelHeader & { trainable: TrainablePlan | null; trainedOn: readonly string[] }
+export type ModelFacts = ModelHeader & {
+  trainable: TrainablePlan | null
+  trainedOn: readonly string[]
+  adapter?: Pick<AdapterHandle, 'method' | 'r' | 'parameters'> | undefined
+}
 export type DatasetFacts = {
   name: string
   rows: number | null

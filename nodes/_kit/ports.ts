@@ -38,11 +38,23 @@ export const LineageEntry = z.object({
 })
 export type LineageEntry = z.infer<typeof LineageEntry>
 
+/** Small trained matrices beside the weights, not yet folded in. */
+export const AdapterHandle = z.object({
+  /** A manifest of a PEFT folder: adapter_config.json and adapter_model.safetensors. */
+  manifest: Digest,
+  method: z.enum(['lora', 'rslora', 'dora']),
+  r: z.int().min(1),
+  parameters: z.int().min(1),
+})
+export type AdapterHandle = z.infer<typeof AdapterHandle>
+
 export const ModelHandle = z.object({
   /** The weights as loaded: a manifest of source files (HF folder or one GGUF). Never changes along a branch. */
   base: z.object({ manifest: Digest, name: z.string(), source: z.string(), license: z.string().nullable() }),
   /** safetensors with exactly the parameters whose values differ from the base, or null for the base itself. */
   delta: Digest.nullable(),
+  /** Stands beside base and delta; whoever reads weights gets it folded in. Absent: none. */
+  adapter: AdapterHandle.optional(),
   modelType: z.string(),
   /** dtype of the stored base: 'F32' | 'F16' | 'BF16' or a GGUF quantisation such as 'Q4_1'. */
   dtype: z.string(),
@@ -60,6 +72,12 @@ export const ModelHandle = z.object({
   lineage: z.array(LineageEntry),
 })
 export type ModelHandle = z.infer<typeof ModelHandle>
+
+/** Whether anything of the model differs from its base. */
+export const isTrained = (model: ModelHandle): boolean => model.delta !== null || model.adapter !== undefined
+
+/** The base of a model, before any training. */
+export const baseOf = ({ adapter: _, ...model }: ModelHandle): ModelHandle => ({ ...model, delta: null, lineage: [] })
 
 /** The shapes a row can have inside Thaw (F-32). `table` is for results that nobody trains on. */
 export const DATASET_FORMATS = ['messages', 'prompt_completion', 'text', 'preference', 'unpaired_preference', 'table'] as const

@@ -22,14 +22,18 @@ export type Wiring = {
   chars: { mean: number; max: number } | null
   format: DatasetHandle['format'] | null
   validation: boolean
+  /** An adapter trains instead of weights of the model. */
+  adapter?: boolean
 }
 
 /**
  * Learning rates by what trains: 2e-5 is the usual rate for all of a model (formats.md 1), 5e-4 the peak at which the top third of
- * SmolLM2-135M learned six fields from 300 rows (docs/LOG.md). A model of a few million parameters takes larger steps.
+ * SmolLM2-135M learned six fields from 300 rows (docs/LOG.md). A model of a few million parameters takes larger steps. An adapter's best
+ * rate is about ten times that of the whole model, whatever its rank (SCI-44).
  */
-export function autoLearningRate(wiring: Pick<Wiring, 'trainableShare' | 'parameters'>): number | null {
+export function autoLearningRate(wiring: Pick<Wiring, 'trainableShare' | 'parameters' | 'adapter'>): number | null {
   if (wiring.trainableShare === null || wiring.parameters === null) return null
+  if (wiring.adapter) return wiring.parameters < 20e6 ? 5e-3 : 2e-4
   if (wiring.parameters < 20e6) return 1e-3
   return wiring.trainableShare > 0.9 ? 2e-5 : wiring.trainableShare > 0.5 ? 1e-4 : 5e-4
 }

@@ -208,6 +208,7 @@ function onDemand(load: () => Promise<EngineAccess>): EngineAccess {
     singularValues: async (job) => (await engine()).singularValues(job),
     interpolate: async (job) => (await engine()).interpolate(job),
     exportFolder: async (job) => (await engine()).exportFolder(job),
+    exportAdapter: async (job) => (await engine()).exportAdapter(job),
   }
 }
 

@@ -21,10 +21,10 @@ import { type TrainedWeights, train } from '../../engine/train/train'
 import type { ArtifactAccess, EngineAccess, RowTokens, TrainEvent } from '../../nodes/_kit/context'
 import type { DatasetHandle, Digest, ModelHandle } from '../../nodes/_kit/ports'
 import type { EngineFactory, EngineHost } from '../executor/context'
+import { adapterFor, exportAdapter, foldedIn, storeAdapter } from './adapters'
 import { writeAndCompare } from './export-model'
 import { shortJobs } from './short-jobs'
-
-type StoredFile = { path: string; digest: Digest; size: number }
+import { readManifest, type StoredFile, store } from './stored-files'
 
 /** Models kept open: headers, tokenizer and file handles, no weights. */
 const OPEN_MODELS = 4
@@ -154,6 +154,7 @@ class WarmEngine {
         const { model, session } = await this.#loaded(host, job.model)
         return writeAndCompare({ host, backend: this.#backend, model, session, unload: () => this.#unload() }, job)
       },
+      exportAdapter: ({ model, name, card }) => exportAdapter(host, model, name, card),
     }
   }
 
@@ -166,7 +167,8 @@ class WarmEngine {
       this.#models.set(key, known)
       return known
     }
-    const model = loadModel(await locate(host, handle), { delta: handle.delta && (await host.artifacts.path(handle.delta)) })
+    const plain = loadModel(await locate(host, handle), { delta: handle.delta && (await host.artifacts.path(handle.delta)) })
+    const model = await foldedIn(host, plain, handle)
     this.#models.set(key, model)
     for (const [old, oldest] of this.#models) {
       if (this.#models.size <= OPEN_MODELS) break
@@ -191,10 +193,6 @@ class WarmEngine {
       this.#unload(old)
     }
     return { model, session }
-  }
-
-  #precision(bf16: boolean): 'bf16' | 'fp32' {
-    return bf16 && this.#backend.bf16 ? 'bf16' : 'fp32'
   }
 
   /** How many sets of weights may stay: one, unless a second of this size leaves half of the free memory alone. */
@@ -252,16 +250,22 @@ class WarmEngine {
     const located = new Map<string, string>()
     for (const [name, digest] of files ?? []) located.set(name, await host.artifacts.path(digest))
 
+    const adapted = job.adapter && adapterFor(model, job.model, job.adapter, args.seed)
     const loop = train({
       backend: this.#backend,
-      weights: model,
+      weights: adapted ?? model,
       data: set,
       ...(validation && { validation }),
-      trainable: job.trainable?.names ?? model.model.parameters.map(({ name }) => name),
+      trainable: adapted?.trainable ?? job.trainable?.names ?? model.model.parameters.map(({ name }) => name),
       args,
       scratch: host.tmp,
       padId: model.padId,
-      identity: { base: job.model.base.manifest, delta: job.model.delta },
+      identity: {
+        base: job.model.base.manifest,
+        delta: job.model.delta,
+        ...(job.model.adapter && { before: job.model.adapter.manifest }),
+        ...(job.adapter && { adapter: job.adapter }),
+      },
       ...(files && { resume: (name: string) => located.get(name) ?? null }),
       onCheckpoint: async (folder, names, at) => {
         const stored: StoredFile[] = []
@@ -275,10 +279,21 @@ class WarmEngine {
     for await (const event of loop) {
       if (event.type === 'done') {
         const { weights, ...rest } = event
-        yield { ...rest, delta: await this.#delta(host, model, weights) }
+        if (!adapted || !job.adapter) yield { ...rest, delta: await this.#delta(host, model, weights) }
+        else {
+          // What an earlier adapter changed is part of the weights now.
+          const delta = job.model.adapter
+            ? await this.#delta(host, model, { names: [], read: async (name) => model.read(name) })
+            : job.model.delta
+          yield { ...rest, delta, adapter: await storeAdapter(host, adapted, weights, job.adapter.method) }
+        }
       } else if (event.type === 'stopped') yield { type: 'stopped', step: event.step }
       else yield event
     }
+  }
+
+  #precision(bf16: boolean): 'bf16' | 'fp32' {
+    return bf16 && this.#backend.bf16 ? 'bf16' : 'fp32'
   }
 
   /** Stores every parameter that differs from the base: what this training changed, and what an earlier one did. */
@@ -301,16 +316,7 @@ async function promptsOf(host: EngineHost, model: LoadedModel, data: DatasetHand
   })
 }
 
-const keyOf = (handle: ModelHandle): string => `${handle.base.manifest}/${handle.delta ?? 'base'}`
-
-async function readManifest(artifacts: ArtifactAccess, manifest: Digest): Promise<StoredFile[]> {
-  return (JSON.parse(await artifacts.readText(manifest)) as { files: StoredFile[] }).files
-}
-
-async function store(artifacts: ArtifactAccess, file: string, name: string): Promise<StoredFile> {
-  const { size } = fs.statSync(file)
-  return { path: name, digest: await artifacts.putFile(file), size }
-}
+const keyOf = (handle: ModelHandle): string => `${handle.base.manifest}/${handle.delta ?? 'base'}/${handle.adapter?.manifest ?? ''}`
 
 /** Rows as nodes wrote them (ports.ts: DatasetHandle.artifact). */
 async function readRows(artifacts: ArtifactAccess, data: DatasetHandle): Promise<Row[]> {

@@ -95,4 +95,5 @@ export const stubEngine: EngineFactory = (host): EngineAccess => ({
   singularValues: refuse,
   interpolate: refuse,
   exportFolder: refuse,
+  exportAdapter: refuse,
 })

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
+import { artifactsOf, contentDigest } from '../../nodes/_kit/cache-key'
 import { trainFlopsPerToken } from '../../nodes/_kit/estimate'
 import type { DatasetFacts, ModelFacts, PortFacts } from '../../nodes/_kit/facts'
 import { countAll, resolveFreeze } from '../../nodes/_kit/freeze'
-import type { DatasetHandle } from '../../nodes/_kit/ports'
+import { baseOf, type DatasetHandle, isTrained } from '../../nodes/_kit/ports'
 import { train } from '../../nodes/train'
 import { handleOf, headerOf, memoryContext } from './kit'
 
@@ -105,6 +106,74 @@ describe('what is said before a run', () => {
   })
   test('the model that comes out remembers what it was trained on', () => {
     expect(infer({}, { model: model(), data: data() }).outputs?.model).toMatchObject({ facts: { trainedOn: ['data'] } })
+  })
+})
+
+describe('adapters', () => {
+  const lora = { method: 'lora', r: 8 }
+  test('SCI-44: beside every linear layer, or only those that Freeze layers leaves open; a rate of their own', () => {
+    const whole = infer(lora, { model: model({ trainable: null }), data: data() })
+    // 30 blocks of q 576×576, k and v 192×576, o 576×576, and three of 1536×576.
+    const perBlock = 2 * (576 + 576) + 2 * (192 + 576) + 3 * (1536 + 576)
+    expect(whole.outputs?.model).toMatchObject({ facts: { adapter: { method: 'lora', r: 8, parameters: 30 * 8 * perBlock } } })
+    expect(whole.resolved?.learning_rate).toBe(2e-4)
+    expect(infer(lora, { model: model(), data: data() }).outputs?.model).toMatchObject({
+      facts: { adapter: { parameters: 10 * 8 * perBlock } },
+    })
+    const dora = infer({ ...lora, method: 'dora', target_modules: 'attention' }, { model: model(), data: data() })
+    const attention = 8 * (2 * (576 + 576) + 2 * (192 + 576)) + 2 * 576 + 2 * 192
+    expect(dora.outputs?.model).toMatchObject({ facts: { adapter: { method: 'dora', parameters: 10 * attention } } })
+  })
+  test('SCI-131, SCI-134: it takes less memory, disk and time than the weights themselves', () => {
+    const [full, adapted] = [{}, lora].map((params) => infer(params, { model: model({ trainable: null }), data: data() }).estimate)
+    for (const what of ['memoryBytes', 'diskBytes', 'seconds'] as const) expect(adapted?.[what]).toBeLessThan(0.8 * (full?.[what] ?? 0))
+  })
+  test.each([
+    ['a name that no layer has', { target_modules: 'names', target_names: ['q_proj', 'c_attn'] }, {}, 'no_such_module'],
+    ['no name at all', { target_modules: 'names' }, {}, 'no_target_names'],
+    ['a rank above the layer', { r: 512 }, {}, 'rank_above_layer'],
+    ['nothing open to stand beside', {}, { trainable: { ...plan(10), names: ['model.norm.weight'] } }, 'nothing_adapted'],
+    ['open embeddings', {}, { trainable: { ...plan(10), embeddings: 1 } }, 'adapter_leaves_frozen'],
+  ] as [string, Record<string, unknown>, Partial<ModelFacts>, string][])('%s is said', (_, params, given, code) => {
+    expect(infer({ ...lora, ...params }, { model: model(given), data: data() }).problems?.map((p) => p.code)).toContain(code)
+  })
+  test('the engine is given the exact layers, and the handle carries what comes back', async () => {
+    let job: Parameters<ReturnType<typeof memoryContext>['ctx']['engine']['train']>[0] | undefined
+    const adapter = { manifest: 'e'.repeat(64), method: 'lora', r: 8, parameters: 5 } as const
+    const memory = memoryContext({
+      backend: { name: 'wasm', device: 'CPU', reason: 'test' },
+      header: async () => smol,
+      async *train(given) {
+        job = given
+        yield { type: 'done', step: 1, epochs: 1, delta: null, adapter, train_loss: 1, eval_loss: null, bestStep: null, seconds: 1 }
+      },
+    })
+    const rows: DatasetHandle = {
+      artifact: 'a'.repeat(64),
+      rows: 400,
+      format: 'messages',
+      columns: [],
+      name: 'clauses',
+      split: 'train',
+      source: 'b'.repeat(64),
+      chars: { mean: 600, max: 800 },
+    }
+    const inputs = { model: { ...handleOf(smol), trainable: plan(10) }, data: rows }
+    const params = train.params.parse({ ...lora, target_modules: 'names', target_names: ['q_proj'] })
+    const out = await train.run({ params, inputs, ctx: memory.ctx })
+    expect(job?.adapter).toEqual({
+      method: 'lora',
+      r: 8,
+      lora_alpha: 32,
+      lora_dropout: 0,
+      init_lora_weights: 'default',
+      modules: Array.from({ length: 10 }, (_, i) => `model.layers.${20 + i}.self_attn.q_proj`),
+    })
+    expect(out.model).toMatchObject({ delta: null, adapter, lineage: [{ parameters: 10 * 8 * (576 + 576) }] })
+    expect(baseOf(out.model)).not.toHaveProperty('adapter')
+    expect(isTrained(out.model)).toBe(true)
+    expect(contentDigest('model', out.model)).not.toBe(contentDigest('model', inputs.model))
+    expect(artifactsOf('model', out.model)).toContain(adapter.manifest)
   })
 })
 

@@ -3,6 +3,7 @@ import * as os from 'node:os'
 import * as path from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { SafetensorsFile } from '../../../engine/formats/safetensors'
+import { loadAdapter } from '../../../engine/lora/files'
 import { loadModel } from '../../../engine/model'
 import type { Checkpoint, EngineAccess, GenerateOptions, TrainArguments, TrainEvent } from '../../../nodes/_kit/context'
 import type { DatasetHandle, ModelHandle } from '../../../nodes/_kit/ports'
@@ -183,7 +184,7 @@ it('trains, stops, resumes, scores, says and exports through handles alone, each
   // Content-addressed: the same digest means the same bits as the undisturbed training (E-4).
   expect((rest.at(-1) as typeof done).delta).toBe(done.delta)
 
-  using delta = SafetensorsFile.open(await store.verifiedPath(done.delta))
+  using delta = SafetensorsFile.open(await store.verifiedPath(done.delta as string))
   expect([...delta.tensors.keys()].sort()).toEqual([...open].sort())
 
   const trained: ModelHandle = { ...model, delta: done.delta }
@@ -262,6 +263,61 @@ it('trains, stops, resumes, scores, says and exports through handles alone, each
   )
   expect(pieces.file.files.map((file) => file.path).filter((name) => name.startsWith('model')).length).toBeGreaterThan(3)
   expect(pieces.maxLogitDifference).toBeLessThanOrEqual(1e-4)
+})
+
+it('E-8, F-20: an adapter is trained, resumed, folded in wherever the model is read, and exported as PEFT reads it', async () => {
+  const model = await importTiny()
+  const data = await dataset(textRows(16), 'text')
+  const modules = [0, 1].flatMap((block) =>
+    ['self_attn.q_proj', 'self_attn.v_proj', 'mlp.up_proj'].map((m) => `model.layers.${block}.${m}`),
+  )
+  const adapter = { method: 'dora', r: 4, lora_alpha: 8, lora_dropout: 0, init_lora_weights: 'default', modules } as const
+  const job = { model, data, validation: data, trainable: null, adapter, args: { ...ARGS, learning_rate: 2e-2 } }
+  const checkpoints: Checkpoint[] = []
+  const stop = new AbortController()
+  await attempt(
+    async (engine) => {
+      for await (const event of engine.train(job)) if (event.type === 'step' && event.step === 3) stop.abort()
+    },
+    { checkpoints, stop: stop.signal },
+  )
+  const done = (await attempt((engine) => events(engine.train(job)))).at(-1) as Extract<TrainEvent, { type: 'done' }>
+  const rest = await attempt((engine) => events(engine.train(job)), { checkpoints })
+  expect(rest.at(-1)).toMatchObject({ delta: null, adapter: done.adapter })
+  expect(done).toMatchObject({
+    delta: null,
+    adapter: { method: 'dora', r: 4, parameters: 2 * (4 * (64 + 64) + 64) + 2 * (4 * (64 + 32) + 32) + 2 * (4 * (64 + 96) + 96) },
+  })
+  await expect(
+    attempt((engine) => events(engine.train({ ...job, adapter: { ...adapter, lora_alpha: 9 } })), { checkpoints }),
+  ).rejects.toThrow(/another training.*lora_alpha/)
+
+  const trained: ModelHandle = { ...model, ...(done.adapter && { adapter: done.adapter }) }
+  const score = (of: ModelHandle) =>
+    attempt((engine) => engine.evaluate({ model: of, data, max_length: 96, batch_size: 4, train_on: 'all' }))
+  const [before, after] = [await score(model), await score(trained)]
+  expect(after.loss).toBeLessThan(before.loss - 0.05)
+  expect(Math.abs(after.loss - (done.eval_loss as number))).toBeLessThan(1e-4)
+  const merged = await attempt((engine) => engine.exportFolder({ model: trained, name: 'merged', dtype: 'F32', card: '', metadata: {} }))
+  expect(merged.maxLogitDifference).toBeLessThanOrEqual(1e-4)
+
+  // The exported adapter computes beside the base what the folded one does.
+  const file = await attempt((engine) => engine.exportAdapter({ model: trained, name: 'adapter', card: '# card' }))
+  expect(file.files.map(({ path: name }) => name).sort()).toEqual(['README.md', 'adapter_config.json', 'adapter_model.safetensors'])
+  const folder = path.join(home, 'adapter-out')
+  fs.mkdirSync(folder)
+  for (const one of file.files) fs.copyFileSync(await store.verifiedPath(one.digest), path.join(folder, one.path))
+  const base = loadModel(TINY_GGUF)
+  const again = loadAdapter(base, folder)
+  expect(again.config).toMatchObject({ r: 4, lora_alpha: 8, use_dora: true, target_modules: ['q_proj', 'up_proj', 'v_proj'] })
+  expect(again.trainable.length).toBe(3 * modules.length)
+  base.close()
+  await expect(attempt((engine) => engine.exportAdapter({ model, name: 'x', card: '' }))).rejects.toThrow(/carries no adapter/)
+
+  // A training on top folds it into the weights: the result needs the adapter no more.
+  const next = { ...job, model: trained, adapter: undefined, args: { ...ARGS, max_steps: 1, learning_rate: 0 } }
+  const { delta } = (await attempt((engine) => events(engine.train(next)))).at(-1) as Extract<TrainEvent, { type: 'done' }>
+  expect((await score({ ...model, delta })).loss).toBeCloseTo(after.loss, 5)
 })
 
 it('F-60: a folder that does not compute what the model does turns the gate red', async () => {

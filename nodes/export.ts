@@ -1,9 +1,13 @@
 import * as z from 'zod'
+import { adapterWords } from './_kit/adapters'
 import type { ExportGate } from './_kit/context'
 import { defineNode } from './_kit/define-node'
+import type { NodeProblem } from './_kit/facts'
 import { countAll } from './_kit/freeze'
-import { licenceOf, modelCard, portableGraph } from './_kit/model-card'
-import type { FileHandle } from './_kit/ports'
+import { licenceOf, modelCard } from './_kit/model-card'
+import { portableGraph } from './_kit/portable'
+import { type FileHandle, isTrained, type ModelHandle } from './_kit/ports'
+import { throwProblem } from './_kit/node-error'
 import { putReport, type Report } from './_kit/report'
 import { byteWords, plural } from './_kit/words'
 
@@ -21,6 +25,8 @@ export const exportModel = defineNode({
   help: `Out comes a folder with \`config.json\`, \`model.safetensors\`, tokenizer, chat template, generation settings and a model card that says what was trained, on what and how well. transformers, vLLM, llama.cpp's converter and many others read it.
 
 Or one **GGUF** file, with a Modelfile for Ollama beside it. Fewer bits make it smaller and coarser: Q8_0 is nearly the same model in a quarter of the size, Q4_K_M about an eighth and visibly another.
+
+A model that was trained with LoRA, rsLoRA or DoRA is written with its **adapter** folded in, or the adapter alone as a PEFT folder, to be loaded beside the base.
 
 What was written is read back and compared with the model in memory on fixed prompts before this node turns green; the **gate** report says by how much it differs. A file that differs more than its precision explains is refused.
 
@@ -51,12 +57,13 @@ With **Include the pipeline** the file carries the graph that made it, without y
       .default('')
       .meta({ title: 'Name', description: 'Name of the folder and of the model on its card. Empty: the base model’s name with “-thaw”.' }),
     format: z
-      .enum(['folder', 'gguf'])
+      .enum(['folder', 'gguf', 'adapter'])
       .default('folder')
       .meta({
         title: 'Format',
-        description: 'A Hugging Face folder for transformers and vLLM, or one GGUF file for llama.cpp, Ollama and LM Studio.',
-        labels: { folder: 'Hugging Face folder', gguf: 'GGUF file' },
+        description:
+          'A Hugging Face folder for transformers and vLLM, one GGUF file for llama.cpp, Ollama and LM Studio, or only the adapter for PEFT.',
+        labels: { folder: 'Hugging Face folder', gguf: 'GGUF file', adapter: 'Adapter only' },
       }),
     gguf_type: z
       .enum(['Q8_0', 'Q4_K_M', 'Q4_1', 'Q4_0', 'F16', 'BF16', 'F32'])
@@ -115,6 +122,19 @@ With **Include the pipeline** the file carries the graph that made it, without y
   infer({ params, inputs }) {
     const model = inputs.model?.kind === 'model' ? inputs.model.facts : null
     if (!model) return {}
+    if (params.format === 'adapter') {
+      if (!model.adapter) return { problems: [noAdapter] }
+      const size = 4 * model.adapter.parameters
+      return {
+        outputs: { file: { kind: 'file', facts: { name: params.name || folderName(model.name) } } },
+        estimate: { seconds: 2, memoryBytes: size, diskBytes: size },
+        card: [
+          { label: 'Format', value: 'PEFT adapter' },
+          { label: 'Adapter', value: adapterWords(model.adapter) },
+          { label: 'Size', value: byteWords(size) },
+        ],
+      }
+    }
     const gguf = params.format === 'gguf'
     const dtype = gguf ? params.gguf_type : params.dtype === 'auto' ? dtypeOf(model.dtype) : params.dtype
     const bytes = Math.round(countAll(model.parameters) * (gguf ? GGUF_BYTES[params.gguf_type] : BYTES[dtype as keyof typeof BYTES]))
@@ -149,7 +169,13 @@ With **Include the pipeline** the file carries the graph that made it, without y
       ...(inputs.metrics && { 'thaw.metrics': JSON.stringify(inputs.metrics) }),
       ...(graph && { 'thaw.graph': graph }),
     }
-    if (model.delta === null) ctx.log('This model was not trained: the folder holds the base model.', 'warn')
+    if (!isTrained(model)) ctx.log('This model was not trained: the folder holds the base model.', 'warn')
+    if (params.format === 'adapter') {
+      throwProblem(model.adapter ? [] : [noAdapter])
+      const file = await ctx.engine.exportAdapter({ model, name, card })
+      ctx.progress(1, 1, 'folders')
+      return { file, report: await putReport(ctx, adapterReport(name, file, model)) }
+    }
     const repo = /^hub:([^@]+)/.exec(model.base.source)?.[1] ?? null
     const { file, gate } = await ctx.engine.exportFolder({
       model,
@@ -166,6 +192,39 @@ With **Include the pipeline** the file carries the graph that made it, without y
     return { file, report: await putReport(ctx, gateReport(name, dtype, file, gate)) }
   },
 })
+
+const noAdapter: NodeProblem = {
+  severity: 'error',
+  code: 'no_adapter',
+  param: 'format',
+  message: 'This model carries no adapter: it was not trained, or its own weights were.',
+  expected: 'a model from Train with LoRA, rsLoRA or DoRA',
+  got: 'a model without an adapter',
+  fix: { label: 'Write the whole model', params: { format: 'folder' } },
+}
+
+/** The adapter is the file that scoring and answers read, so there is nothing to compare it with. */
+function adapterReport(name: string, file: FileHandle, { adapter, base }: ModelHandle): Omit<Report, 'version'> {
+  return {
+    title: `Export of ${name}`,
+    verdict: {
+      tone: 'good',
+      text: `The adapter that was trained and scored, to be loaded beside ${base.name}.`,
+      action: `PeftModel.from_pretrained(model, '${name}')`,
+    },
+    facts: [
+      ...(adapter ? [{ label: 'Adapter', value: adapterWords(adapter) }] : []),
+      { label: 'Base', value: base.source },
+      { label: 'Size', value: byteWords(file.bytes) },
+    ],
+    sections: [
+      {
+        title: 'Files',
+        table: { columns: ['File', 'Size', 'sha256'], rows: file.files.map((one) => [one.path, byteWords(one.size), one.digest]) },
+      },
+    ],
+  }
+}
 
 /** What the gate found, as people read it (F-58). */
 function gateReport(name: string, dtype: string, file: FileHandle, gate: ExportGate): Omit<Report, 'version'> {

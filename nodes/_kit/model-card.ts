@@ -1,4 +1,4 @@
-/** README.md of an exported model (F-53) and the pipeline it carries (F-54, F-55). Nothing is invented: what is unknown is left out. */
+/** README.md of an exported model (F-53). Nothing is invented: what is unknown is left out. */
 import type { RunContext } from './context'
 import type { ModelHeader } from './facts'
 import type { Metrics, ModelHandle } from './ports'
@@ -135,31 +135,4 @@ const parseGraph = (graph: string): GraphJson | null => {
   } catch {
     return null
   }
-}
-
-/** F-55: at most 1 MiB, otherwise only the digest stays. */
-const GRAPH_LIMIT = 1024 * 1024
-const LOCAL_PATH = /^(?:file:)?(?:\/|~[\\/]|\.{1,2}[\\/]|[A-Za-z]:[\\/]|\\\\)/
-const SECRET_NAME = /token|secret|password|api_?key/i
-
-/** The pipeline without what belongs to this machine or person: paths become bare names, secrets go. Null when it is no graph or too large. */
-export function portableGraph(graph: string): string | null {
-  const parsed = parseGraph(graph)
-  if (!parsed || typeof parsed.nodes !== 'object') return null
-  const clean = (value: unknown): unknown => {
-    if (typeof value === 'string') return LOCAL_PATH.test(value) ? (value.split(/[\\/]/).at(-1) ?? '') : value
-    if (Array.isArray(value)) return value.map(clean)
-    if (value && typeof value === 'object')
-      return Object.fromEntries(
-        Object.entries(value)
-          .filter(([k]) => !SECRET_NAME.test(k))
-          .map(([k, v]) => [k, clean(v)]),
-      )
-    return value
-  }
-  const nodes = Object.fromEntries(
-    Object.entries(parsed.nodes ?? {}).map(([id, node]) => [id, { ...node, params: clean(node.params ?? {}) }]),
-  )
-  const text = JSON.stringify({ ...parsed, nodes })
-  return text.length <= GRAPH_LIMIT ? text : null
 }

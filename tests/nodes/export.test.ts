@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { licenceOf, portableGraph } from '../../nodes/_kit/model-card'
+import { licenceOf } from '../../nodes/_kit/model-card'
+import { portableGraph } from '../../nodes/_kit/portable'
 import { exportModel } from '../../nodes/export'
 import { handleOf, headerOf, memoryContext } from './kit'
 
@@ -109,4 +110,31 @@ describe('export', () => {
     expect(licenceOf('llama3').warning).toContain('conditions')
     expect(licenceOf(null).warning).toContain('names no licence')
   })
+})
+
+test('F-20: the adapter of a model can be written alone; a model without one is told so, before and in the run', async () => {
+  const header = headerOf('tiny')
+  const adapter = { manifest: 'e'.repeat(64), method: 'dora', r: 8, parameters: 1000 } as const
+  const params = exportModel.params.parse({ format: 'adapter' })
+  const facts = (given: object) => ({ model: { kind: 'model' as const, facts: { ...header, trainable: null, trainedOn: [], ...given } } })
+  expect(exportModel.infer?.({ params, inputs: facts({}), node: 'export' }).problems).toMatchObject([{ severity: 'error', code: 'no_adapter' }])
+  const inferred = exportModel.infer?.({ params, inputs: facts({ adapter }), node: 'export' })
+  expect(inferred?.problems).toBeUndefined()
+  expect(inferred?.card?.map((row) => row.value)).toEqual(['PEFT adapter', 'DoRA, rank 8', '4.0 kB'])
+
+  let asked: string | undefined
+  const memory = memoryContext({
+    header: async () => header,
+    async exportAdapter({ model, name }) {
+      asked = model.adapter?.manifest
+      return { manifest: 'f'.repeat(64), name, bytes: 10, files: [] }
+    },
+  })
+  Object.assign(memory.ctx.provenance, { graph })
+  const base = handleOf(header)
+  await expect(exportModel.run({ params, inputs: { model: base }, ctx: memory.ctx })).rejects.toMatchObject({ code: 'no_adapter' })
+  const { file } = await exportModel.run({ params, inputs: { model: { ...base, adapter } }, ctx: memory.ctx })
+  expect(asked).toBe(adapter.manifest)
+  expect(file.name).toBe('tiny-thaw')
+  expect(memory.logs.filter((log) => log.text.includes('not trained'))).toHaveLength(1)
 })

@@ -117,10 +117,12 @@ test('F-20: the adapter of a model can be written alone; a model without one is 
   const adapter = { manifest: 'e'.repeat(64), method: 'dora', r: 8, parameters: 1000 } as const
   const params = exportModel.params.parse({ format: 'adapter' })
   const facts = (given: object) => ({ model: { kind: 'model' as const, facts: { ...header, trainable: null, trainedOn: [], ...given } } })
-  expect(exportModel.infer?.({ params, inputs: facts({}), node: 'export' }).problems).toMatchObject([{ severity: 'error', code: 'no_adapter' }])
+  expect(exportModel.infer?.({ params, inputs: facts({}), node: 'export' }).problems).toMatchObject([
+    { severity: 'error', code: 'no_adapter' },
+  ])
   const inferred = exportModel.infer?.({ params, inputs: facts({ adapter }), node: 'export' })
   expect(inferred?.problems).toBeUndefined()
-  expect(inferred?.card?.map((row) => row.value)).toEqual(['PEFT adapter', 'DoRA, rank 8', '4.0 kB'])
+  expect(inferred?.card?.map((row) => row.value)).toEqual(['PEFT adapter', 'DoRA, rank 8', '4 kB'])
 
   let asked: string | undefined
   const memory = memoryContext({

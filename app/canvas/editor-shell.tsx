@@ -3,6 +3,7 @@
  * kept in this browser and never in the document. */
 import { useQueryClient } from '@tanstack/react-query'
 import { ReactFlowProvider } from '@xyflow/react'
+import dynamic from 'next/dynamic'
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
 import { Group, Panel, type PanelSize, Separator, usePanelRef } from 'react-resizable-panels'
 import { type Fault, faultOf } from '../fault'
@@ -35,6 +36,9 @@ import { type Fold, useCommands, useKeys } from './use-keys'
 import { usePlan } from './use-plan'
 import { useRunControl } from './use-run'
 import { useSave } from './use-save'
+
+// Not part of the first load: most visits look at no rows.
+const DatasetView = dynamic(() => import('./data-view').then((m) => m.DatasetView), { ssr: false })
 
 const LEFT = { open: 220, folded: 48, min: 180, max: 360 }
 const RIGHT = { open: 320, folded: 0, min: 280, max: 520 }
@@ -287,11 +291,14 @@ function Frame({ savedAt, draft, fresh, onCopy }: Parameters<typeof EditorShell>
 /** The canvas, or the large view that takes its place (D-31). */
 function Stage({ name, onOpen }: { name: string; onOpen: (document: Draft['document'], name: string) => Promise<void> }) {
   const large = useView((s) => s.large)
+  const rows = useView((s) => s.rows)
+  const hasRows = useEditor((s) => rows !== null && s.document.nodes[rows.node] !== undefined)
   const exists = useEditor((s) => large !== null && s.document.nodes[large] !== undefined)
   return (
     <>
       <Canvas label={`Canvas of ${name}`} onOpen={onOpen} />
       {large !== null && exists ? <LargeLayers node={large} /> : null}
+      {rows !== null && hasRows ? <DatasetView key={`${rows.node}.${rows.port}`} node={rows.node} port={rows.port} /> : null}
     </>
   )
 }

@@ -7,6 +7,7 @@ import type { Edge } from '../../nodes/_kit/graph'
 import { own, titleOf } from '../../nodes/_kit/wires'
 import { useNodeRun } from '../runs/store'
 import { IconButton } from '../ui/button'
+import { Icon } from '../ui/icon'
 import { LayerStrip } from '../ui/layer-strip'
 import { PortMark } from '../ui/port-mark'
 import { bytes, count, short } from '../ui/words'
@@ -53,6 +54,8 @@ function PortLine({ id, port, side }: { id: string; port: string; side: Side }) 
   const title = useEditor(
     useShallow((s) => wires.map((edge) => titleOf(s.document, registry, side === 'in' ? edge.from.node : edge.to.node))),
   )
+  const from = wires[0]?.from
+  const source = side === 'out' ? { node: id, port } : from
   const shape = portsOf(def, side).find(([name]) => name === port)?.[1]
   if (!shape) return null
   const cut = (edge: Edge, other: string) =>
@@ -67,6 +70,12 @@ function PortLine({ id, port, side }: { id: string; port: string; side: Side }) 
       <p className="help">{shape.description}</p>
       {facts ? <Known facts={facts} /> : null}
       {side === 'out' && output !== undefined ? <Made value={output} /> : null}
+      {shape.kind === 'dataset' && source ? (
+        <button type="button" className="btn sm" onClick={() => view.getState().set({ rows: source, large: null })}>
+          <Icon name="table" />
+          Rows and tokens<span className="vh"> of {shape.title}</span>
+        </button>
+      ) : null}
       {wires.map((edge, i) => (
         <div key={`${edge.from.node}.${edge.from.port}>${edge.to.node}.${edge.to.port}`} className="wireline">
           <span>

@@ -8,6 +8,8 @@ export type RunTarget =
   | { readonly kind: 'only'; readonly nodes: readonly string[] }
 
 export type RunLink = {
+  /** The shown run; null before the first. */
+  readonly run: string | null
   /** Number people know the shown run by; null before the first. */
   readonly number: number | null
   /** It still works, or is about to. */
@@ -17,6 +19,6 @@ export type RunLink = {
   resume(): void
 }
 
-const idle: RunLink = { number: null, active: false, start: () => undefined, stop: () => undefined, resume: () => undefined }
+const idle: RunLink = { run: null, number: null, active: false, start: () => undefined, stop: () => undefined, resume: () => undefined }
 export const RunLinkContext = createContext<RunLink>(idle)
 export const useRunLink = (): RunLink => useContext(RunLinkContext)

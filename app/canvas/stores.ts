@@ -197,6 +197,8 @@ export type ViewState = {
   readonly renaming: string | null
   /** Node shown in the large freeze view, in place of the canvas (D-31). */
   readonly large: string | null
+  /** Output whose rows are shown in large, in place of the canvas. */
+  readonly rows: End | null
   /** Required inputs are ringed only after the first check or run (UX-19). */
   readonly checked: boolean
   /** Param to put the focus on, set by the problem list. */
@@ -219,6 +221,7 @@ export const createViewStore = (): StoreApi<ViewState> =>
     reveal: null,
     renaming: null,
     large: null,
+    rows: null,
     checked: false,
     goTo: null,
     said: '',

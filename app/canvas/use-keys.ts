@@ -104,7 +104,8 @@ export function useCommands(options: { fold: Fold; save: () => void; link: RunLi
           )
         },
         'to-canvas': () => {
-          if (show.quickAdd || show.refusal || show.large !== null) show.set({ quickAdd: null, refusal: null, large: null })
+          if (show.quickAdd || show.refusal || show.large !== null || show.rows !== null)
+            show.set({ quickAdd: null, refusal: null, large: null, rows: null })
           else if (document.activeElement?.closest('[data-canvas]')) editor.getState().select({ nodes: [], edges: [] })
           actions.focusNode(show.focused ?? undefined)
         },

@@ -14,7 +14,6 @@ export const targetOf = (target: RunTarget): string[] | null =>
   target.kind === 'all' ? null : target.kind === 'to' ? [target.node] : [...target.nodes]
 
 export type RunControl = RunLink & {
-  run: string | null
   starting: boolean
   stopping: boolean
   /** What the server said to the last start, stop or resume; shown until the next. */

@@ -4,8 +4,9 @@ import { createReadStream } from 'node:fs'
 import { planTraining } from '../../engine/data/batches'
 import { type EncodedRow, encodeRow, type Row, type RowEncoder } from '../../engine/data/encode'
 import { loadModel } from '../../engine/model'
+import type { DatasetTokens } from '../../nodes/_kit/tokens'
 import { fromUnknown } from '../errors'
-import type { DatasetTokens, DatasetTokensQuestion } from './inspections'
+import type { DatasetTokensQuestion } from './inspections'
 
 /** What an answer may cost: the rows of a page that stays quick, the memory of their tokens, and less time than an answer is waited for. */
 const MOST_ROWS = 20_000

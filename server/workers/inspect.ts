@@ -1,10 +1,11 @@
 /** Answers to inspections, inside the inspector's trainer: tokenizer and chat template only, no weights. */
 import { encodeRow, type Row } from '../../engine/data/encode'
 import { loadModel } from '../../engine/model'
+import type { TokenView } from '../../nodes/_kit/tokens'
 import { AppError, fromUnknown } from '../errors'
 import type { ArtifactStore } from '../storage/artifact-store'
 import { datasetTokens } from './inspect-dataset'
-import { DatasetTokensQuestion, TokensQuestion, type TokenView } from './inspections'
+import { DatasetTokensQuestion, TokensQuestion } from './inspections'
 
 /** @returns what answers inspections, over the datasets of this store. */
 export const openInspections =

@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { encodeRow, type Row } from '../../../engine/data/encode'
 import { loadModel } from '../../../engine/model'
+import type { DatasetTokens } from '../../../nodes/_kit/tokens'
 import { ArtifactStore } from '../../../server/storage/artifact-store'
 import { openInspections } from '../../../server/workers/inspect'
-import type { DatasetTokens } from '../../../server/workers/inspections'
 import { tempFolder } from '../../kit/temp'
 
 const reference = join(import.meta.dirname, '../../reference')

@@ -10,6 +10,7 @@ import { freezeLayers } from './freeze-layers'
 import { generateContracts } from './generate-contracts'
 import { loadData } from './load-data'
 import { loadModel } from './load-model'
+import { measureRetention } from './measure-retention'
 import { mixReplay } from './mix-replay'
 import { splitData } from './split-data'
 import { train } from './train'
@@ -29,6 +30,7 @@ const ALL = [
   augmentCounterfactuals,
   train,
   validate,
+  measureRetention,
   exportModel,
 ] as const satisfies readonly AnyNode[]
 type Def = (typeof ALL)[number]

@@ -20,6 +20,21 @@ export const putRows = async (
   more: Partial<DatasetHandle> = {},
 ): Promise<DatasetHandle> => ({ ...from, artifact: await ctx.artifacts.put(text), rows, chars, ...more })
 
+/** Stores rows that come from nowhere else: written, drawn or shipped. */
+export async function putNew(
+  ctx: Pick<RunContext, 'artifacts'>,
+  { text, rows, chars }: PackedRows,
+  format: DatasetHandle['format'],
+  name: string,
+): Promise<DatasetHandle> {
+  const artifact = await ctx.artifacts.put(text)
+  return { artifact, rows, format, columns: [], name, split: 'all', source: artifact, chars }
+}
+
+/** At most `most` of a list, spread evenly over it. */
+export const evenly = <T>(list: readonly T[], most: number): T[] =>
+  list.length <= most ? [...list] : Array.from({ length: most }, (_, i) => list[Math.floor((i * list.length) / most)] as T)
+
 /** Stores a table for people to read, that nobody trains on. */
 export const putTable = (
   ctx: Pick<RunContext, 'artifacts'>,

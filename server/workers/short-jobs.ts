@@ -139,7 +139,7 @@ export function shortJobs(host: EngineHost, warm: Warm): ShortJobs {
     },
     async interpolate(job) {
       if (job.alpha === 0) return null
-      if (job.alpha === 1) return job.model.delta
+      if (job.alpha === 1 && !job.model.adapter) return job.model.delta
       const model = await warm.open(job.model)
       const mix = async (name: string) => {
         const [from, to] = [model.readBase(name), model.read(name)]

@@ -73,6 +73,7 @@ describe('A-1: one file says everything about one node', () => {
       ['augment-counterfactuals', 'data', 'data swaps report'],
       ['train', 'model data validation?', 'model metrics'],
       ['validate', 'model data', 'metrics rows'],
+      ['measure-retention', 'model general? task?', 'metrics report'],
       ['export', 'model metrics?', 'file'],
     ])
   })

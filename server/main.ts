@@ -18,7 +18,7 @@ import { assertSchema } from './storage/migrate'
 import { readSupervisor } from './supervisor-state'
 import { openTemplates } from './templates'
 import type { Services } from './trpc/services'
-import { downloadRoute, loginRoute, openWeb, trpcRoute, uploadRoute, type Web } from './web/routes'
+import { bundleRoute, downloadRoute, importRoute, loginRoute, openWeb, trpcRoute, uploadRoute, type Web } from './web/routes'
 
 /** What a process here may use at most: the container's limit where there is one. */
 function machineMemory(): number {
@@ -58,8 +58,9 @@ export async function composeServices(env: Env, options: ComposeOptions): Promis
     await assertSchema(storage, env.root)
     const artifacts = new ArtifactStore(join(env.home, 'artifacts'))
     const queue = await openQueue(storage, { maintain: false })
+    const files = { root: env.root, home: env.home, artifacts }
     const facts = openFacts({
-      files: { root: env.root, home: env.home, artifacts },
+      files,
       cache: env.cache,
       inspectModel: async (path) => readModelHeader(path),
     })
@@ -80,6 +81,7 @@ export async function composeServices(env: Env, options: ComposeOptions): Promis
       artifacts,
       hub,
       facts: { resolve: (_owner, request) => facts.resolve(request) },
+      files,
       templates: openTemplates(env.root, registry),
       runs: {
         plan: (owner, request) => executor.plan(owner, request),
@@ -140,3 +142,6 @@ export const handleDownload = (
   request: Request,
   context: { params: Promise<{ run: string; node: string; port: string }> },
 ): Promise<Response> => downloadRoute(request, context, web())
+export const handleBundle = (request: Request, context: { params: Promise<{ pipeline: string }> }): Promise<Response> =>
+  bundleRoute(request, context, web())
+export const handleImport = (request: Request): Promise<Response> => importRoute(request, web())

@@ -7,6 +7,7 @@ import type { Pipeline } from '../../nodes/_kit/graph'
 import type { Plan } from '../../nodes/_kit/plan'
 
 import type { ErrorInfo } from '../errors'
+import type { FileSources } from '../files'
 import type { ArtifactStore } from '../storage/artifact-store'
 import type { Storage } from '../storage/db'
 import type { EventHub } from '../storage/event-hub'
@@ -71,5 +72,7 @@ export type Services = {
   runs: RunService
   facts: FactService
   templates: Templates
+  /** From a file param to bytes. */
+  files: FileSources
   system(): Promise<SystemInfo>
 }

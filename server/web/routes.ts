@@ -7,6 +7,7 @@ import { AppError } from '../errors'
 import { appRouter } from '../trpc/router'
 import type { Services } from '../trpc/services'
 import { answer, errorAnswer } from './answers'
+import { bundle, importBundle } from './bundle'
 import { authenticated, DATA_HEADERS, foreign, loginCookie, overRate, type Site, siteOf } from './guard'
 import { download, upload } from './transfer'
 
@@ -118,6 +119,20 @@ export async function downloadRoute(
   const params = await context.params
   return answer(request, at, async (owner) => download(owner, params, await at.services()))
 }
+
+const bundleStores = async (at: Web) => {
+  const { storage, files, system } = await at.services()
+  return { storage, files, version: (await system()).version }
+}
+
+/** A pipeline with its data and results as one zip. */
+export async function bundleRoute(request: Request, context: { params: Promise<{ pipeline: string }> }, at: Web): Promise<Response> {
+  const { pipeline } = await context.params
+  return answer(request, at, async (owner) => bundle(owner, pipeline, await bundleStores(at)))
+}
+
+export const importRoute = (request: Request, at: Web): Promise<Response> =>
+  answer(request, at, async (owner) => importBundle(request, owner, await bundleStores(at)))
 
 /** The only public route: token in, cookie out, and the token leaves the address bar (SEC-20). */
 export const loginRoute = (request: Request, at: Web): Promise<Response> =>

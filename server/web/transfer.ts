@@ -106,7 +106,8 @@ export async function download(
   })
 }
 
-const asAttachment = (name: string, type = 'application/octet-stream') => ({
+/** Headers of a download: always a file of a fixed type, never shown inline (SEC-14). */
+export const asAttachment = (name: string, type = 'application/octet-stream') => ({
   'content-type': type,
   'content-disposition': `attachment; filename="${name.replace(/[^\x20-\x7e]|["\\%]/g, '_')}"; filename*=UTF-8''${encodeURIComponent(name).replace(/['()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`)}`,
 })
@@ -135,8 +136,17 @@ async function zipped(artifacts: ArtifactStore, files: readonly ManifestFile[], 
   }
   // Everything is checked before the first byte leaves: a broken download would look like a broken model.
   for (const file of files) await artifacts.verifiedPath(file.digest)
-  const chunks = zipChunks(artifacts, files)
-  const stream = new ReadableStream<Uint8Array>({
+  const chunks = zipChunks(
+    files.map((file) => ({ path: file.path, chunks: async () => (await artifacts.open(file.digest)) as AsyncIterable<Uint8Array> })),
+  )
+  return new Response(streamOf(chunks), {
+    headers: { ...DATA_HEADERS, ...asAttachment(`${name}.zip`, 'application/zip'), 'content-length': String(size) },
+  })
+}
+
+/** Pulled as fast as the receiver takes it; a receiver that goes away ends the work. */
+export const streamOf = (chunks: AsyncGenerator<Uint8Array, void>): ReadableStream<Uint8Array> =>
+  new ReadableStream<Uint8Array>({
     async pull(controller) {
       const { value, done } = await chunks.next()
       if (done) controller.close()
@@ -146,13 +156,11 @@ async function zipped(artifacts: ArtifactStore, files: readonly ManifestFile[], 
       await chunks.return(undefined)
     },
   })
-  return new Response(stream, {
-    headers: { ...DATA_HEADERS, ...asAttachment(`${name}.zip`, 'application/zip'), 'content-length': String(size) },
-  })
-}
+
+export type ZipSource = { readonly path: string; chunks(): Promise<AsyncIterable<Uint8Array>> }
 
 /** Weights do not compress; storing them keeps the download as fast as the disk. One chunk is in memory at a time. */
-async function* zipChunks(artifacts: ArtifactStore, files: readonly ManifestFile[]): AsyncGenerator<Uint8Array, void> {
+export async function* zipChunks(files: readonly ZipSource[]): AsyncGenerator<Uint8Array, void> {
   let ready: Uint8Array[] = []
   let failed: Error | null = null
   const zip = new Zip((error, chunk) => {
@@ -170,8 +178,8 @@ async function* zipChunks(artifacts: ArtifactStore, files: readonly ManifestFile
     // The same bytes give the same zip, whenever it is downloaded.
     entry.mtime = new Date(1980, 0, 1)
     zip.add(entry)
-    for await (const chunk of await artifacts.open(file.digest)) {
-      entry.push(chunk as Uint8Array)
+    for await (const chunk of await file.chunks()) {
+      entry.push(chunk)
       yield* take()
     }
     entry.push(new Uint8Array(0), true)

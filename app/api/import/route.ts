@@ -1,0 +1,4 @@
+import { handleImport } from '../../../server/main'
+
+export const dynamic = 'force-dynamic'
+export const POST = handleImport

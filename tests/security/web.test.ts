@@ -43,9 +43,16 @@ test('SEC-2: every procedure answers 401 without credentials, whatever internal 
   }
 })
 
-test('SEC-2: the route files are the four we know, and each but the login answers 401 without credentials', async () => {
+test('SEC-2: the route files are those we know, and each but the login answers 401 without credentials', async () => {
   const routes = (await readdir(join(ROOT, 'app/api'), { recursive: true })).filter((name) => name.endsWith('route.ts')).sort()
-  expect(routes).toEqual(['download/[run]/[node]/[port]/route.ts', 'login/route.ts', 'trpc/[trpc]/route.ts', 'upload/route.ts'])
+  expect(routes).toEqual([
+    'bundle/[pipeline]/route.ts',
+    'download/[run]/[node]/[port]/route.ts',
+    'import/route.ts',
+    'login/route.ts',
+    'trpc/[trpc]/route.ts',
+    'upload/route.ts',
+  ])
   expect(
     (
       await web.send('/api/upload?name=a', {
@@ -57,6 +64,8 @@ test('SEC-2: the route files are the four we know, and each but the login answer
     ).status,
   ).toBe(401)
   expect((await web.send('/api/download/a/b/c', { loggedIn: false })).status).toBe(401)
+  expect((await web.send('/api/bundle/a', { loggedIn: false })).status).toBe(401)
+  expect((await web.send('/api/import', { method: 'POST', loggedIn: false })).status).toBe(401)
   expect((await web.send('/api/login?token=wrong', { loggedIn: false })).status).toBe(401)
   expect((await web.send('/api/login', { loggedIn: false })).status).toBe(401)
 })

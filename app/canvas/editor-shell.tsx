@@ -4,13 +4,15 @@
 import { useQueryClient } from '@tanstack/react-query'
 import { ReactFlowProvider } from '@xyflow/react'
 import dynamic from 'next/dynamic'
-import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
+import { type ComponentProps, useCallback, useEffect, useMemo, useRef, useState } from 'react'
 import { Group, Panel, type PanelSize, Separator, usePanelRef } from 'react-resizable-panels'
 import { type Fault, faultOf } from '../fault'
 import { RunAnnouncer } from '../runs/announcer'
 import { RunPanel } from '../runs/run-panel'
 import { useTabTitle } from '../runs/tab-title'
 import { useRunView } from '../runs/use-run-view'
+import { MissingDialog } from '../share/missing-dialog'
+import { TemplateDialog } from '../share/template-dialog'
 import { useTRPC, useTRPCClient } from '../trpc'
 import { Button, IconButton } from '../ui/button'
 import { Notice } from '../ui/notice'
@@ -37,7 +39,8 @@ import { usePlan } from './use-plan'
 import { useRunControl } from './use-run'
 import { useSave } from './use-save'
 
-// Not part of the first load: most visits look at no rows.
+// Not part of the first load: most visits look at no rows and at no old version.
+const HistoryDialog = dynamic(() => import('./versions/history-dialog').then((m) => m.HistoryDialog), { ssr: false })
 const DatasetView = dynamic(() => import('./data-view').then((m) => m.DatasetView), { ssr: false })
 
 const LEFT = { open: 220, folded: 48, min: 180, max: 360 }
@@ -86,10 +89,11 @@ function Frame({ savedAt, draft, fresh, onCopy }: Parameters<typeof EditorShell>
   const facts = useFacts()
   const { data: plan } = usePlan(id, null, !control.active)
   const [offered, setOffered] = useState(draft)
+  const [templating, setTemplating] = useState(false)
   const [renameFault, setRenameFault] = useState<Fault | null>(null)
 
   const panels = useFolds()
-  const commands = useCommands({ fold: panels.fold, save: () => void save.flush(), link: control })
+  const commands = useCommands({ fold: panels.fold, link: control })
   useKeys(commands)
   const { view } = useRunView(control.run)
   useTabTitle(view?.run, name)
@@ -132,6 +136,7 @@ function Frame({ savedAt, draft, fresh, onCopy }: Parameters<typeof EditorShell>
           fresh={fresh && control.run === null}
           commands={commands}
           onRename={(next) => void rename(next)}
+          onTemplate={() => setTemplating(true)}
         />
         <section className="bars" aria-label="Messages">
           {fault ? (
@@ -232,7 +237,7 @@ function Frame({ savedAt, draft, fresh, onCopy }: Parameters<typeof EditorShell>
             <Group orientation="vertical" onLayoutChanged={panels.keep}>
               <Panel id="canvas" minSize={160}>
                 <main className="main" aria-label="Canvas" data-region="canvas">
-                  <Stage name={name} onOpen={onCopy} />
+                  <Stage name={name} />
                 </main>
               </Panel>
               <Separator className="handle flat" aria-labelledby="handle-bottom" />
@@ -282,21 +287,32 @@ function Frame({ savedAt, draft, fresh, onCopy }: Parameters<typeof EditorShell>
       <PlanSheet pipelineId={id} control={control} asked={asked} />
       <CommandMenu commands={commands} />
       <ConnectDialog />
+      <MissingDialog />
+      <TemplateDialog open={templating} onOpenChange={setTemplating} />
       <KeySheet />
+      <LazyHistory flush={save.flush} onCopy={onCopy} />
       <Said />
     </RunLinkContext>
   )
 }
 
+/** Loaded when it is first asked for, then kept, so that it can close. */
+function LazyHistory(props: ComponentProps<typeof HistoryDialog>) {
+  const open = useView((s) => s.open === 'history' || s.open === 'name-version')
+  const wanted = useRef(false)
+  wanted.current ||= open
+  return wanted.current ? <HistoryDialog {...props} /> : null
+}
+
 /** The canvas, or the large view that takes its place (D-31). */
-function Stage({ name, onOpen }: { name: string; onOpen: (document: Draft['document'], name: string) => Promise<void> }) {
+function Stage({ name }: { name: string }) {
   const large = useView((s) => s.large)
   const rows = useView((s) => s.rows)
   const hasRows = useEditor((s) => rows !== null && s.document.nodes[rows.node] !== undefined)
   const exists = useEditor((s) => large !== null && s.document.nodes[large] !== undefined)
   return (
     <>
-      <Canvas label={`Canvas of ${name}`} onOpen={onOpen} />
+      <Canvas label={`Canvas of ${name}`} />
       {large !== null && exists ? <LargeLayers node={large} /> : null}
       {rows !== null && hasRows ? <DatasetView key={`${rows.node}.${rows.port}`} node={rows.node} port={rows.port} /> : null}
     </>

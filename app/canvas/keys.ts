@@ -47,6 +47,7 @@ export type CommandId =
   | 'next-region'
   | 'help'
   | 'save'
+  | 'history'
   | 'check'
 
 export type KeyGroup = 'Build' | 'Edit' | 'Run' | 'Move about' | 'View'
@@ -83,7 +84,8 @@ export const KEYS: readonly Binding[] = [
   { command: 'paste', label: 'Paste', group: 'Edit', keys: ['Mod+V'], scope: 'canvas' },
   { command: 'duplicate', label: 'Duplicate', group: 'Edit', keys: ['Mod+D'], scope: 'canvas' },
   { command: 'select-all', label: 'Select all', group: 'Edit', keys: ['Mod+A'], scope: 'canvas' },
-  { command: 'save', label: 'Save now', group: 'Edit', keys: ['Mod+S'], scope: 'everywhere' },
+  { command: 'save', label: 'Name a version', group: 'Edit', keys: ['Mod+S'], scope: 'everywhere' },
+  { command: 'history', label: 'History', group: 'Edit', keys: [], scope: 'everywhere' },
   { command: 'run-all', label: 'Run all', group: 'Run', keys: ['Mod+Enter'], scope: 'everywhere' },
   { command: 'run-to-here', label: 'Run to here', group: 'Run', keys: ['Shift+Mod+Enter'], scope: 'everywhere' },
   { command: 'run-selected', label: 'Run selected', group: 'Run', keys: [], scope: 'everywhere' },

@@ -190,7 +190,7 @@ export type ViewState = {
   readonly connecting: Connecting | null
   readonly quickAdd: QuickAdd | null
   readonly refusal: Refusal | null
-  readonly open: 'palette' | 'keys' | 'check' | 'plan' | 'connect' | null
+  readonly open: 'palette' | 'keys' | 'check' | 'plan' | 'connect' | 'history' | 'name-version' | null
   /** Node to bring into view, until the canvas has. */
   readonly reveal: string | null
   /** Node whose name is to be edited, until the inspector has taken it. */

@@ -26,11 +26,11 @@ const inCanvas = (target: Element | null): boolean =>
 export type Fold = { left(): void; right(): void; bottom(): void }
 
 /** `link` is given, since the one who provides it to the page is the one who calls this. */
-export function useCommands(options: { fold: Fold; save: () => void; link: RunLink }): (command: CommandId) => void {
+export function useCommands(options: { fold: Fold; link: RunLink }): (command: CommandId) => void {
   const { editor, view } = useStores()
   const actions = useActions()
   const flow = useReactFlow()
-  const { fold, save, link } = options
+  const { fold, link } = options
   return useCallback(
     (command) => {
       const show = view.getState()
@@ -69,7 +69,8 @@ export function useCommands(options: { fold: Fold; save: () => void; link: RunLi
         paste: () => undefined,
         duplicate: actions.duplicate,
         'select-all': actions.selectAll,
-        save,
+        save: () => show.set({ open: 'name-version' }),
+        history: () => show.set({ open: 'history' }),
         'run-all': () => link.start({ kind: 'all' }),
         'run-to-here': () => {
           if (node !== undefined) link.start({ kind: 'to', node })
@@ -121,7 +122,7 @@ export function useCommands(options: { fold: Fold; save: () => void; link: RunLi
       }
       run[command]()
     },
-    [editor, view, actions, flow, link, fold, save],
+    [editor, view, actions, flow, link, fold],
   )
 }
 

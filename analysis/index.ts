@@ -3,6 +3,18 @@ export { type Conversion, type Detection, detectFormat, FORMATS, type Format, ty
 export { canonicalJson, contentId } from './hash'
 export { type ByteSource, type DataHeader, dataHeader } from './header'
 export { auroc, judgeLabels, type LabelErrors, labelErrors } from './labels/label-errors'
+export {
+  gainOf,
+  type LayerParameter,
+  learned,
+  marchenkoPasturMedian,
+  rankCorrelation,
+  relativeGradient,
+  spectrumCalibrated,
+  spectrumPublished,
+  type Unit,
+  unitsOf,
+} from './layers/probe'
 export { type AnswerScores, extractObject, type RowScore, scoreAnswers } from './metrics/answers'
 export { bootstrap, type Interval, intervalOf, pairedBootstrap } from './metrics/bootstrap'
 export { canonicalValue } from './metrics/canonical'
@@ -18,3 +30,15 @@ export { type DocumentScore, gravity, overlapOf, pieces, type Retention, retenti
 export { answerOf, type CanonicalRow, lengthOf, lengthsOf, packRows, parseJsonl, promptOf, questionOf, rowsToJsonl } from './rows'
 export { columnValue, levelled, quotas, type Split, splitRows, timeOf } from './splits'
 export { type Container, type Fault, READ_LIMITS, type SourceRow, type Table } from './table'
+export { epochJumps, type FitCurves, type FitVerdict, fitVerdict, slopeOf } from './training/fit'
+export {
+  divergenceIndex,
+  memorisationIndex,
+  type RateRule,
+  roundRate,
+  smoothed,
+  suggestRate,
+  sweepRates,
+  usable,
+  valleyIndex,
+} from './training/learning-rate'

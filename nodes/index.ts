@@ -12,6 +12,7 @@ import { loadData } from './load-data'
 import { loadModel } from './load-model'
 import { measureRetention } from './measure-retention'
 import { mixReplay } from './mix-replay'
+import { probeLayers } from './probe-layers'
 import { splitData } from './split-data'
 import { train } from './train'
 import { validate } from './validate'
@@ -20,6 +21,7 @@ import { validate } from './validate'
 const ALL = [
   loadModel,
   freezeLayers,
+  probeLayers,
   loadData,
   generateContracts,
   checkData,

@@ -63,6 +63,7 @@ describe('A-1: one file says everything about one node', () => {
     expect(nodes.map((n) => [n.type, words(n.inputs), words(n.outputs)])).toEqual([
       ['load-model', '', 'model'],
       ['freeze-layers', 'model plan?', 'model plan'],
+      ['probe-layers', 'model data validation', 'plan metrics report'],
       ['load-data', '', 'data'],
       ['generate-contracts', '', 'data report'],
       ['check-data', 'data validation? test? model?', 'report findings'],

@@ -13,10 +13,9 @@ import {
   writeWeights,
 } from '../../engine/programs/index'
 import type { WeightSource } from '../../engine/session'
-import { learningRateAt } from '../../engine/train/schedules'
+import { learningRateAt, scheduleOf } from '../../engine/train/schedules'
 import type { Context, Json, Tensors } from './cases'
 import { labelFeeds } from './models'
-import { scheduleOf } from './schedules'
 
 type Batch = { ids: Int32Array; rows: Int32Array; targets: Int32Array; weights: Float32Array; labels: number; attention: Float64Array }
 
@@ -59,6 +58,8 @@ function optimizerOf(h: Json): OptimizerSpec {
       return { beta1, beta2, epsilon: h.eps, maxGradNorm }
     case 'lion':
       return { name: 'lion', beta1, beta2, maxGradNorm }
+    case 'adafactor':
+      return { name: 'adafactor', decayRate: h.decay_rate, clipThreshold: h.clip_threshold, maxGradNorm }
     case 'sgd':
       return { name: 'sgd', momentum: h.momentum ?? 0, nesterov: h.nesterov ?? false, maxGradNorm }
     default:
@@ -82,7 +83,7 @@ export async function openTrainer(
   h: Json,
   data: Tensors,
 ): Promise<Trainer> {
-  const plan = planWeights(weights.model, { trainable: names, precision: 'fp32' })
+  const plan = planWeights(weights.model, { trainable: names, precision: 'fp32', fuseTrainable: h.optimizer !== 'adafactor' })
   const { steps, batch, length, room } = batchesOf(data)
   const optimizer = optimizerOf(h)
   const fused = (h.accumulation ?? 1) === 1

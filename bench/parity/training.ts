@@ -3,12 +3,11 @@ import * as fs from 'node:fs'
 import * as path from 'node:path'
 import { accumulate, evaluate, logits, planWeights, readMoment, readWeight, writeMoments, writeWeights } from '../../engine/programs/index'
 import type { WeightSource } from '../../engine/session'
-import { learningRateAt, SCHEDULES } from '../../engine/train/schedules'
+import { learningRateAt, SCHEDULES, scheduleOf } from '../../engine/train/schedules'
 import { adapters } from './adapters'
 import { type Context, exists, foldersIn, type Json, readJson, runCase, Tensors } from './cases'
 import { compareGradients, labelFeeds, openFixtureModel } from './models'
 import { largestDifference } from './report'
-import { scheduleOf } from './schedules'
 import { compareTrajectory, openTrainer, type Trainer } from './trainer'
 
 /** Files that stand beside the cases. */

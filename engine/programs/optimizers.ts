@@ -1,6 +1,7 @@
 /** The last part of a training step: clipping, and the update of every trainable weight by one of the optimizers. */
 import type { Builder } from '../graph/builder'
-import type { Tensor, Variable } from '../graph/types'
+import type { Shape, Tensor, Variable } from '../graph/types'
+import { adafactorState, adafactorUpdate, squareShare } from './adafactor'
 import { adamFeeds, adamUpdate } from './adam'
 import { averageShare, trackAverage } from './average'
 import type { LionSpec, OptimizerSpec, SgdSpec } from './spec'
@@ -50,7 +51,8 @@ export function applyOptimizer(g: Builder, spec: OptimizerSpec, weights: readonl
 }
 
 function update(g: Builder, spec: OptimizerSpec, own: Update): void {
-  if (spec.name === 'lion') lionUpdate(g, spec, own)
+  if (spec.name === 'adafactor') adafactorUpdate(g, spec, own)
+  else if (spec.name === 'lion') lionUpdate(g, spec, own)
   else if (spec.name === 'sgd') sgdUpdate(g, spec, own)
   else adamUpdate(g, spec, own)
 }
@@ -82,14 +84,22 @@ function sgdUpdate(g: Builder, { momentum, nesterov }: SgdSpec, { weight, variab
   g.assign(variable, g.sub(value, g.mul(step, stepSize)))
 }
 
-type State = Exclude<Moment, 'gradient'>
+export type State = Exclude<Moment, 'gradient'>
 
 /** State that is kept beside each weight, and that a checkpoint must hold. */
 export const momentsOf = (spec: OptimizerSpec): readonly State[] => {
   const average: readonly State[] = spec.averageDecay ? ['average'] : []
   if (spec.name === 'lion') return ['first', ...average]
   if (spec.name === 'sgd') return [...(spec.momentum > 0 ? (['first'] as const) : []), ...average]
+  if (spec.name === 'adafactor') return ['rows', 'columns', 'second', ...average]
   return ['first', 'second', ...average]
+}
+
+/** Shape of a state beside a parameter of this shape; null where the optimizer keeps none. */
+export function stateShape(spec: OptimizerSpec, shape: Shape, state: State): Shape | null {
+  if (!momentsOf(spec).includes(state)) return null
+  if (spec.name !== 'adafactor' || state === 'average' || state === 'first') return shape
+  return adafactorState(shape)[state] ?? null
 }
 
 /** What `trainStep` and `applyGradients` take besides data. Rates and decays are per group; `step` is the number of this update, from 1 on. */
@@ -111,7 +121,9 @@ export function optimizerFeeds({
 
 function ownFeeds({ learningRate, weightDecay, step, optimizer }: Parameters<typeof optimizerFeeds>[0]): Record<string, Float32Array> {
   const stepSize = Float32Array.from(learningRate)
-  if (optimizer.name === 'lion') return { stepSize, decay: Float32Array.from(learningRate, (rate, i) => 1 - rate * (weightDecay[i] ?? 0)) }
+  const decay = Float32Array.from(learningRate, (rate, i) => 1 - rate * (weightDecay[i] ?? 0))
+  if (optimizer.name === 'lion') return { stepSize, decay }
+  if (optimizer.name === 'adafactor') return { stepSize, decay, squareShare: Float32Array.of(squareShare(optimizer, step)) }
   if (optimizer.name === 'sgd') return { stepSize, decay: Float32Array.from(learningRate, (_, i) => weightDecay[i] ?? 0) }
   return adamFeeds({ learningRate, weightDecay, step, optimizer })
 }

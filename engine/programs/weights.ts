@@ -37,12 +37,18 @@ export interface WeightPlan {
  * written, and take half the memory. Norm weights and biases are always float32.
  * `trainable` holds exact parameter names; an unknown one is refused. Empty for evaluation and generation.
  *
+ * `fuseTrainable: false` gives every trainable parameter a variable of its own, for optimizers that look at whole parameters.
  * `inputsFirst` keeps frozen [out, in] matrices as [in, out]. With few rows TensorFlow's float32 product of x by such a matrix is twice as fast
  * as by its transpose (24 rows: 115–133 against 41–70 GFLOP/s on two cores), with thousands as fast or faster; in bf16 there is no difference.
  */
 export function planWeights(
   model: Model,
-  { trainable, precision, inputsFirst = false }: { trainable: readonly string[]; precision: Precision; inputsFirst?: boolean },
+  {
+    trainable,
+    precision,
+    inputsFirst = false,
+    fuseTrainable = true,
+  }: { trainable: readonly string[]; precision: Precision; inputsFirst?: boolean; fuseTrainable?: boolean },
 ): WeightPlan {
   const open = new Set(trainable)
   const known = new Set(model.parameters.map(({ name }) => name))
@@ -77,7 +83,8 @@ export function planWeights(
     let end = i + 1
     while (spec.fuse !== undefined && model.parameters[end]?.fuse === spec.fuse) end++
     const group = model.parameters.slice(i, end)
-    if (group.every(({ name }) => open.has(name) === open.has(spec.name))) add(group.length > 1 ? (spec.fuse as string) : spec.name, group)
+    const alike = group.every(({ name }) => open.has(name) === open.has(spec.name)) && (fuseTrainable || !open.has(spec.name))
+    if (alike) add(group.length > 1 ? (spec.fuse as string) : spec.name, group)
     else for (const single of group) add(single.name, [single])
     i = end
   }
@@ -86,12 +93,13 @@ export function planWeights(
 }
 
 /** Kinds of state that belong to a trainable weight besides its value. */
-export type Moment = 'first' | 'second' | 'gradient' | 'average'
+export type Moment = 'first' | 'second' | 'rows' | 'columns' | 'gradient' | 'average'
 export const stateName = (weight: StoredWeight, moment: Moment): string => `${weight.name}/${moment}`
 export const declareWeight = (g: Builder, weight: StoredWeight): Variable =>
   g.variable(weight.name, weight.shape, weight.dtype, weight.initial)
-export const declareState = (g: Builder, weight: StoredWeight, moment: Moment): Variable =>
-  g.variable(stateName(weight, moment), weight.shape, 'f32', 'zeros')
+/** `shape`: where it is not the weight's own. */
+export const declareState = (g: Builder, weight: StoredWeight, moment: Moment, shape: Shape = weight.shape): Variable =>
+  g.variable(stateName(weight, moment), shape, 'f32', 'zeros')
 
 /** The same model with the running averages in place of the trained weights, for programs that look and for reading. */
 export function averagedPlan(plan: WeightPlan): WeightPlan {
@@ -144,15 +152,22 @@ export async function readMoment(executable: Executable, plan: WeightPlan, name:
   return part(executable, plan, name, (weight) => stateName(weight, moment))
 }
 
-/** Restores moments of all trainable parameters, for resuming. */
+/** Restores moments of all trainable parameters, for resuming. `shapeOf`: see stateShape; it differs only for parameters on their own. */
 export async function writeMoments(
   executable: Executable,
   plan: WeightPlan,
   moment: Moment,
   read: (name: string) => Float32Array | Promise<Float32Array>,
+  shapeOf: (shape: Shape) => Shape | null = (shape) => shape,
 ): Promise<void> {
-  for (const weight of plan.stored)
-    if (weight.trainable) await executable.writeVariable(stateName(weight, moment), await joined(weight, read))
+  for (const weight of plan.stored) {
+    const shape = weight.trainable ? shapeOf(weight.shape) : null
+    if (!shape) continue
+    // A state of another shape belongs to a parameter on its own.
+    const values =
+      sizeOf(shape) === sizeOf(weight.shape) ? await joined(weight, read) : await read(weight.parameters[0]?.spec.name as string)
+    await executable.writeVariable(stateName(weight, moment), values)
+  }
 }
 
 function placeOf(plan: WeightPlan, name: string) {

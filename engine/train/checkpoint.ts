@@ -30,13 +30,24 @@ export type CheckpointTensors = {
   /** Called once per tensor and file, in turn, so that only one is in memory. */
   weight(name: string): Promise<Float32Array>
   /** What the optimizer keeps beside each weight. */
-  readonly states: readonly { readonly name: StateName; read(name: string): Promise<Float32Array> }[]
+  readonly states: readonly {
+    readonly name: StateName
+    /** Null: not kept beside this parameter. */
+    shape(name: string): readonly number[] | null
+    read(name: string): Promise<Float32Array>
+  }[]
   /** Weights of the best evaluation so far; null where there was none, or where they are the weights of this very step. */
   best: ReadonlyMap<string, Float32Array> | null
 }
 
-/** Names in the optimizer's file, before the parameter's: torch's for the moments of Adam. */
-const STATE_PREFIXES = { first: 'exp_avg', second: 'exp_avg_sq', average: 'ema' } as const
+/** Names in the optimizer's file, before the parameter's: torch's and transformers' where they have one. */
+const STATE_PREFIXES = {
+  first: 'exp_avg',
+  second: 'exp_avg_sq',
+  rows: 'exp_avg_sq_row',
+  columns: 'exp_avg_sq_col',
+  average: 'ema',
+} as const
 export type StateName = keyof typeof STATE_PREFIXES
 
 export const WEIGHTS_FILE = 'model.safetensors'
@@ -67,7 +78,12 @@ export async function writeCheckpoint(folder: string, state: CheckpointState, te
     )
     await writeSafetensors(
       at(OPTIMIZER_FILE),
-      names.flatMap((name) => tensors.states.map((state) => tensor(`${STATE_PREFIXES[state.name]}/`, name, () => state.read(name)))),
+      names.flatMap((name) =>
+        tensors.states.flatMap((state) => {
+          const shape = state.shape(name)
+          return shape ? [floatTensor(`${STATE_PREFIXES[state.name]}/${name}`, shape, 'F32', () => state.read(name))] : []
+        }),
+      ),
     )
     if (tensors.best) {
       await writeSafetensors(

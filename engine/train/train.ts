@@ -19,10 +19,10 @@ import {
   evaluate as evaluateProgram,
   lowestTrainableBlock,
   momentsOf,
-  type OptimizerSpec,
   optimizerFeeds,
   type Precision,
   planWeights,
+  stateShape,
   trainableReader,
   trainStep,
   type WeightPlan,
@@ -30,42 +30,13 @@ import {
   writeWeights,
 } from '../programs/index'
 import { breathe, type WeightSource } from '../session'
+import { checkArguments, EXTENT_ARGUMENTS, optimizerOf, rateGroups, ratesOf, type TrainingArguments } from './arguments'
 import { type CheckpointFiles, identityDifferences, openCheckpoint, writeCheckpoint } from './checkpoint'
 import { PrefixCache, planPrefix } from './prefix-cache'
-import { learningRateAt, type ScheduleName, type ScheduleSpec, warmupStepsOf } from './schedules'
+import { learningRateAt } from './schedules'
 import { Watchdog } from './watchdog'
 
-/** By the names Hugging Face uses (formats.md section 1). */
-export type TrainingArguments = {
-  learning_rate: number
-  num_train_epochs: number
-  /** −1: by epochs. */
-  max_steps: number
-  per_device_train_batch_size: number
-  per_device_eval_batch_size: number
-  gradient_accumulation_steps: number
-  lr_scheduler_type: ScheduleName
-  /** Below 1: a share of all steps (F-2). */
-  warmup_steps: number
-  adam_beta1: number
-  adam_beta2: number
-  adam_epsilon: number
-  /** Applies to parameters of two or more dimensions. */
-  weight_decay: number
-  /** 0: never clip. */
-  max_grad_norm: number
-  logging_steps: number
-  /** 0: at the end of each epoch. */
-  eval_steps: number
-  seed: number
-  bf16: boolean
-  load_best_model_at_end: boolean
-  /** Evaluates and gives out a running average of the weights, of about 1 / (1 − decay) steps. Null or absent: the weights themselves. */
-  ema_decay?: number | null
-  cache_frozen_prefix: boolean
-}
-/** Arguments that only make a training longer: it may go on from a checkpoint of a shorter one. */
-export const EXTENT_ARGUMENTS: readonly (keyof TrainingArguments)[] = ['num_train_epochs', 'max_steps']
+export type { TrainingArguments } from './arguments'
 
 export type TrainJob = {
   readonly backend: Backend
@@ -123,6 +94,8 @@ export type TrainingEvent =
       train_loss: number
       eval_loss: number | null
       bestStep: number | null
+      /** Evaluations stopped getting better (early_stopping_patience). */
+      endedEarly: boolean
       seconds: number
       weights: TrainedWeights
     }
@@ -131,28 +104,6 @@ export type TrainingEvent =
 const LEAST_CHECKPOINT_SECONDS = 15
 
 const seconds = () => performance.now() / 1000
-
-function checkArguments(args: TrainingArguments): void {
-  const rules: [keyof TrainingArguments, boolean, string][] = [
-    ['learning_rate', args.learning_rate >= 0 && Number.isFinite(args.learning_rate), '0 or more'],
-    ['num_train_epochs', args.max_steps > 0 || args.num_train_epochs > 0, 'above 0'],
-    ['max_steps', Number.isInteger(args.max_steps) && (args.max_steps === -1 || args.max_steps > 0), 'a count, or -1'],
-    ['per_device_train_batch_size', Number.isInteger(args.per_device_train_batch_size) && args.per_device_train_batch_size > 0, 'a count'],
-    ['per_device_eval_batch_size', Number.isInteger(args.per_device_eval_batch_size) && args.per_device_eval_batch_size > 0, 'a count'],
-    ['gradient_accumulation_steps', Number.isInteger(args.gradient_accumulation_steps) && args.gradient_accumulation_steps > 0, 'a count'],
-    ['warmup_steps', args.warmup_steps >= 0, '0 or more'],
-    ['adam_beta1', args.adam_beta1 >= 0 && args.adam_beta1 < 1, '0 up to 1'],
-    ['adam_beta2', args.adam_beta2 >= 0 && args.adam_beta2 < 1, '0 up to 1'],
-    ['adam_epsilon', args.adam_epsilon > 0, 'above 0'],
-    ['weight_decay', args.weight_decay >= 0, '0 or more'],
-    ['ema_decay', args.ema_decay == null || (args.ema_decay > 0 && args.ema_decay < 1), 'between 0 and 1, or null'],
-    ['max_grad_norm', args.max_grad_norm >= 0, '0 or more'],
-    ['logging_steps', Number.isInteger(args.logging_steps) && args.logging_steps > 0, 'a count'],
-    ['eval_steps', Number.isInteger(args.eval_steps) && args.eval_steps >= 0, 'a count, or 0 for each epoch'],
-  ]
-  for (const [name, ok, expected] of rules)
-    if (!ok) throw new EngineError('bad_argument', `${name} is out of range`, { where: name, expected, got: String(args[name]) })
-}
 
 /** sha256 over ids and masks of all rows, in order: two sets with the same digest train the same. */
 export function digestOfRows(rows: readonly EncodedRow[]): string {
@@ -212,7 +163,7 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
   checkArguments(args)
   const began = seconds()
   const precision: Precision = args.bf16 && job.backend.bf16 ? 'bf16' : 'fp32'
-  const plan = planWeights(job.weights.model, { trainable: job.trainable, precision })
+  const plan = planWeights(job.weights.model, { trainable: job.trainable, precision, fuseTrainable: args.optim !== 'adafactor' })
   const names = job.weights.model.parameters.map(({ name }) => name).filter((name) => plan.trainable.has(name))
   if (!names.length) throw new EngineError('bad_argument', 'nothing is trainable', { fix: 'open at least one block' })
   const shapes = new Map(job.weights.model.parameters.map(({ name, shape }) => [name, shape]))
@@ -227,20 +178,11 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
     seed: args.seed,
   })
   const { totalSteps, stepsPerEpoch } = schedule
-  const rates: ScheduleSpec = {
-    name: args.lr_scheduler_type,
-    baseRate: args.learning_rate,
-    warmupSteps: warmupStepsOf(args.warmup_steps, totalSteps),
-    totalSteps,
-  }
-  const optimizer: OptimizerSpec = {
-    beta1: args.adam_beta1,
-    beta2: args.adam_beta2,
-    epsilon: args.adam_epsilon,
-    maxGradNorm: args.max_grad_norm,
-    decays: args.weight_decay > 0,
-    ...(args.ema_decay && { averageDecay: args.ema_decay }),
-  }
+  const rates = ratesOf(args, totalSteps)
+  const { groups, factors } = rateGroups(job.weights.model, plan.trainable, args.layerwise_lr_decay ?? 1)
+  const optimizer = optimizerOf(args, groups)
+  const states = momentsOf(optimizer)
+  const weightDecay = factors.map(() => args.weight_decay)
   // What is evaluated, kept as the best and given out.
   const outcome = args.ema_decay ? averagedPlan(plan) : plan
   const evalBatches = validation?.rows.length
@@ -322,7 +264,14 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
             got: `step ${saved.state.step}`,
           })
         await writeTrainable(session, plan, (name) => saved.weight(name))
-        for (const state of momentsOf(optimizer)) await writeMoments(session, plan, state, (name) => saved.kept(state, name))
+        for (const state of states)
+          await writeMoments(
+            session,
+            plan,
+            state,
+            (name) => saved.kept(state, name),
+            (shape) => stateShape(optimizer, shape, state),
+          )
         step = saved.state.step
         best = saved.state.best
         bestWeights = args.load_best_model_at_end ? saved.best() : null
@@ -372,6 +321,9 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
     let allLabels = running.allLabels ?? 0
     let numTokens = running.numTokens ?? 0
     let spent = running.seconds ?? 0
+    // Evaluations in a row that were no better than the lowest loss before them.
+    let stale = running.stale ?? 0
+    let lowest = running.lowest ?? Number.POSITIVE_INFINITY
     let evalLoss: number | null = Number.isFinite(running.evalLoss) ? (running.evalLoss as number) : null
     let intervalTokens = 0
     let intervalBegan = seconds()
@@ -399,6 +351,7 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
           numTokens,
           seconds: spent + seconds() - stepsBegan,
           ...(evalLoss !== null && { evalLoss }),
+          ...(Number.isFinite(lowest) && { lowest, stale }),
         },
         log,
       }
@@ -406,7 +359,11 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
         names,
         shape: (name) => shapes.get(name) as readonly number[],
         weight: trainableReader(session, plan, null),
-        states: momentsOf(optimizer).map((name) => ({ name, read: trainableReader(session, plan, name) })),
+        states: states.map((name) => ({
+          name,
+          shape: (parameter) => stateShape(optimizer, shapes.get(parameter) as readonly number[], name),
+          read: trainableReader(session, plan, name),
+        })),
         best: best?.step === step && outcome === plan ? null : bestWeights,
       })
       const metric = best ? { metric: best.metric } : {}
@@ -432,6 +389,8 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
         await breathe()
       }
       evalLoss = loss / labels
+      stale = lowest - evalLoss > (args.early_stopping_threshold ?? 0) ? 0 : stale + 1
+      lowest = Math.min(lowest, evalLoss)
       if (args.load_best_model_at_end && (best === null || evalLoss < best.metric)) {
         best = { metric: evalLoss, step }
         bestWeights = new Map()
@@ -442,12 +401,14 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
       return { type: 'eval', step, epoch: step / stepsPerEpoch, eval_loss: evalLoss, seconds: seconds() - started }
     }
 
-    while (step < totalSteps) {
+    // Asked before each step, so that a training that was cut off after its last evaluation ends where it would have ended.
+    const gaveUp = () => (args.early_stopping_patience ?? 0) > 0 && stale >= (args.early_stopping_patience ?? 0)
+    while (step < totalSteps && !gaveUp()) {
       const micro = schedule.epochs[Math.floor(step / stepsPerEpoch)]?.[step % stepsPerEpoch] as readonly PlannedBatch[]
       const labelTokens = micro.reduce((sum, batch) => sum + batch.labelTokens, 0)
       const rate = learningRateAt(rates, step)
       const scale = Float32Array.of(1 / labelTokens)
-      const update = optimizerFeeds({ learningRate: [rate], weightDecay: [args.weight_decay], step: step + 1, optimizer })
+      const update = optimizerFeeds({ learningRate: factors.map((factor) => rate * factor), weightDecay, step: step + 1, optimizer })
       let loss = 0
       let gradNorm = Number.NaN
       let stopped = false
@@ -509,7 +470,7 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
       // Shortly before the end the checkpoint of the end is near enough.
       const due =
         (since >= interval && left >= Math.min(interval, LEAST_CHECKPOINT_SECONDS)) || (epochEnds && since >= LEAST_CHECKPOINT_SECONDS)
-      if (step === totalSteps || due || job.takeCheckpointRequest?.()) {
+      if (step === totalSteps || gaveUp() || due || job.takeCheckpointRequest?.()) {
         const event = await save()
         if (event) yield event
         intervalBegan = seconds()
@@ -525,6 +486,7 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
       train_loss: allLabels ? allLoss / allLabels : Number.NaN,
       eval_loss: chosen && best ? (best as { metric: number }).metric : evalLoss,
       bestStep: (best as { step: number } | null)?.step ?? null,
+      endedEarly: step < totalSteps,
       seconds: seconds() - began,
       weights: chosen
         ? { names, read: async (name) => chosen.get(name) as Float32Array }

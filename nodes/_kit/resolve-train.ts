@@ -33,7 +33,7 @@ export type Wiring = {
  */
 export function autoLearningRate(wiring: Pick<Wiring, 'trainableShare' | 'parameters' | 'adapter'>): number | null {
   if (wiring.trainableShare === null || wiring.parameters === null) return null
-  if (wiring.adapter) return wiring.parameters < 20e6 ? 5e-3 : 2e-4
+  if (wiring.adapter) return wiring.parameters < 20e6 ? 2e-3 : 2e-4
   if (wiring.parameters < 20e6) return 1e-3
   return wiring.trainableShare > 0.9 ? 2e-5 : wiring.trainableShare > 0.5 ? 1e-4 : 5e-4
 }

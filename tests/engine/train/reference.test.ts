@@ -12,7 +12,7 @@ const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'thaw-reference-'))
 afterAll(() => fs.rmSync(dir, { recursive: true, force: true }))
 
 /** The slower backends see one case of each kind. */
-const FEW = ['base-llama', 'base-gpt2', 'data.safetensors', 'dora-qv', 'lora-gpt2', 'lion', 'sgd-nesterov']
+const FEW = ['base-llama', 'base-gpt2', 'data.safetensors', 'dora-qv', 'lora-gpt2', 'lion', 'sgd-nesterov', 'adafactor']
 
 test.each(BACKEND_NAMES)(
   "E-1, E-8: adapters train, merge and are written as PEFT's are, and every optimizer goes the reference's way, on %s",
@@ -25,7 +25,7 @@ test.each(BACKEND_NAMES)(
     await training({ root: path.dirname(topic), report, backend: await BACKENDS[backend](), modelFolders: [] }, topic)
     expect(lines.filter(({ status }) => status !== 'ok')).toEqual([])
     const seen = (name: string, metric: string) => lines.some((line) => line.path.endsWith(name) && line.metric.startsWith(metric))
-    for (const name of ['lion', 'sgd-nesterov']) expect(seen(name, 'final weights'), name).toBe(true)
+    for (const name of ['lion', 'sgd-nesterov', 'adafactor']) expect(seen(name, 'final weights'), name).toBe(true)
     for (const name of ['dora-qv', 'lora-gpt2'])
       for (const metric of ['loss', 'adapter weights', 'merged logits', 'keys and shapes'])
         expect(seen(name, metric), `${name}: ${metric}`).toBe(true)

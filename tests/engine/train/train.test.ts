@@ -77,6 +77,8 @@ describe('E-4, F-9: stop at step k and resume, bit for bit', () => {
   const variants: [string, Partial<TrainingArguments>, () => string[]][] = [
     ['all parameters, fp32, accumulation 2', { gradient_accumulation_steps: 2 }, all],
     ['averaged weights, keeping the best', { ema_decay: 0.9, eval_steps: 2 }, upper],
+    ['Adafactor with its own kinds of state', { optim: 'adafactor', gradient_accumulation_steps: 2 }, all],
+    ['Lion, rates falling by block', { optim: 'lion', learning_rate: 2e-4, layerwise_lr_decay: 0.5 }, all],
     ['upper block, bf16, cached frozen block', { bf16: true, load_best_model_at_end: false }, upper],
   ]
   it.each(variants)('%s', async (_, args, trainable) => {
@@ -251,6 +253,42 @@ describe('what is trained', () => {
     const longer = await run({ ...args, num_train_epochs: 2, ema_decay: 0.95 }, { resume: files })
     same(longer.weights, whole.weights)
     await expect(run({ ...args, num_train_epochs: 2 }, { resume: files })).rejects.toThrow(/ema_decay: was 0.95, is null/)
+  })
+
+  it('a block below learns at a lower rate, and embeddings at the lowest', async () => {
+    const args = { max_steps: 1, optim: 'lion', lr_scheduler_type: 'constant', warmup_steps: 0, weight_decay: 0, eval_steps: 0 } as const
+    const { weights } = await run({ ...args, layerwise_lr_decay: 0.5 }, { validation: undefined })
+    const moved = (name: string) =>
+      Math.max(...(weights.get(name) as Float32Array).map((x, i) => Math.abs(x - (model.read(name)[i] as number))))
+    // Lion moves every element by its rate: 2e-3 halved once a block.
+    expect(moved('model.norm.weight')).toBeCloseTo(2e-3, 6)
+    expect(moved('model.layers.1.mlp.up_proj.weight')).toBeCloseTo(2e-3, 6)
+    expect(moved('model.layers.0.mlp.up_proj.weight')).toBeCloseTo(1e-3, 6)
+    expect(moved('model.embed_tokens.weight')).toBeCloseTo(5e-4, 6)
+  })
+
+  it('early stopping ends when evaluations get no better, gives out the best, and ends there after a resume too', async () => {
+    const args = {
+      num_train_epochs: 30,
+      eval_steps: 2,
+      lr_scheduler_type: 'constant',
+      warmup_steps: 0,
+      learning_rate: 2e-2,
+      early_stopping_patience: 2,
+    } as const
+    const outcome = await run(args)
+    const evals = outcome.events.filter((event) => event.type === 'eval')
+    const done = outcome.events.at(-1)
+    const lowest = evals.reduce((a, b) => (b.eval_loss < a.eval_loss ? b : a))
+    expect(done).toMatchObject({ type: 'done', endedEarly: true, bestStep: lowest.step, eval_loss: lowest.eval_loss })
+    expect(evals.length - evals.indexOf(lowest)).toBe(3)
+    const again = await run(args, { resume: await checkpointFolder(outcome.checkpoints.at(-1) as string) })
+    expect(again.losses).toEqual([])
+    expect(again.events.at(-1)).toMatchObject({ endedEarly: true, bestStep: lowest.step })
+    same(again.weights, outcome.weights)
+    // A threshold that no step gains ends it at the third look.
+    const strict = await run({ ...args, early_stopping_threshold: 100 })
+    expect(strict.events.filter((event) => event.type === 'eval').length).toBe(3)
   })
 
   it('load_best_model_at_end gives the weights of the lowest evaluation', async () => {

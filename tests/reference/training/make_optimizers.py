@@ -1,16 +1,18 @@
-"""Reference trajectories of optimizers that the other cases do not have: `python make_optimizers.py` beside base-llama and data.safetensors.
+"""Reference trajectories of optimizers that the other cases do not have: `python make_optimizers.py [name …]` beside base-llama and data.safetensors.
 
-SGD is torch.optim.SGD. Lion is not part of torch; it is written here as published (Chen et al. 2023, algorithm 2), decay decoupled.
+SGD is torch.optim.SGD, Adafactor transformers' own as its Trainer sets it. Lion is not part of torch; it is written here as published (Chen et al. 2023, algorithm 2), decay decoupled.
 Everything in float64 besides the float32 run, whose distance from it sets the tolerance: 8 times, rounded up.
 """
 
 import json
 import math
 import os
+import sys
 
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, get_scheduler
+from transformers.optimization import Adafactor
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 torch.set_num_threads(1)
@@ -32,6 +34,7 @@ class Lion(torch.optim.Optimizer):
 
 
 CASES = {
+    "adafactor": {"optimizer": "adafactor", "lr": 0.003, "decay_rate": -0.8, "clip_threshold": 1.0},
     "lion": {"optimizer": "lion", "lr": 0.001, "betas": [0.9, 0.99]},
     "sgd-nesterov": {"optimizer": "sgd", "lr": 0.3, "momentum": 0.9, "nesterov": True},
     "sgd-plain": {"optimizer": "sgd", "lr": 0.5, "momentum": 0.0, "nesterov": False},
@@ -51,6 +54,9 @@ def train(h, dtype):
     ]
     if h["optimizer"] == "lion":
         optimizer = Lion(groups, h["lr"], h["betas"])
+    elif h["optimizer"] == "adafactor":
+        own = {"decay_rate": h["decay_rate"], "clip_threshold": h["clip_threshold"]}
+        optimizer = Adafactor(groups, lr=h["lr"], scale_parameter=False, relative_step=False, **own)
     else:
         optimizer = torch.optim.SGD(groups, lr=h["lr"], momentum=h["momentum"], nesterov=h["nesterov"])
     schedule = get_scheduler(h["schedule"], optimizer, h["warmup_steps"], h["steps"])
@@ -88,6 +94,8 @@ def rounded_up(value):
 
 
 for name, own in CASES.items():
+    if sys.argv[1:] and name not in sys.argv[1:]:
+        continue
     h = {**COMMON, **own}
     log, weights, logits = train(h, torch.float64)
     log32, weights32, logits32 = train(h, torch.float32)

@@ -11,8 +11,6 @@ import { RunAnnouncer } from '../runs/announcer'
 import { RunPanel } from '../runs/run-panel'
 import { useTabTitle } from '../runs/tab-title'
 import { useRunView } from '../runs/use-run-view'
-import { MissingDialog } from '../share/missing-dialog'
-import { TemplateDialog } from '../share/template-dialog'
 import { useTRPC, useTRPCClient } from '../trpc'
 import { Button, IconButton } from '../ui/button'
 import { Notice } from '../ui/notice'
@@ -89,7 +87,6 @@ function Frame({ savedAt, draft, fresh, onCopy }: Parameters<typeof EditorShell>
   const facts = useFacts()
   const { data: plan } = usePlan(id, null, !control.active)
   const [offered, setOffered] = useState(draft)
-  const [templating, setTemplating] = useState(false)
   const [renameFault, setRenameFault] = useState<Fault | null>(null)
 
   const panels = useFolds()
@@ -136,7 +133,6 @@ function Frame({ savedAt, draft, fresh, onCopy }: Parameters<typeof EditorShell>
           fresh={fresh && control.run === null}
           commands={commands}
           onRename={(next) => void rename(next)}
-          onTemplate={() => setTemplating(true)}
         />
         <section className="bars" aria-label="Messages">
           {fault ? (
@@ -237,7 +233,7 @@ function Frame({ savedAt, draft, fresh, onCopy }: Parameters<typeof EditorShell>
             <Group orientation="vertical" onLayoutChanged={panels.keep}>
               <Panel id="canvas" minSize={160}>
                 <main className="main" aria-label="Canvas" data-region="canvas">
-                  <Stage name={name} />
+                  <Stage name={name} onOpen={onCopy} />
                 </main>
               </Panel>
               <Separator className="handle flat" aria-labelledby="handle-bottom" />
@@ -287,8 +283,6 @@ function Frame({ savedAt, draft, fresh, onCopy }: Parameters<typeof EditorShell>
       <PlanSheet pipelineId={id} control={control} asked={asked} />
       <CommandMenu commands={commands} />
       <ConnectDialog />
-      <MissingDialog />
-      <TemplateDialog open={templating} onOpenChange={setTemplating} />
       <KeySheet />
       <LazyHistory flush={save.flush} onCopy={onCopy} />
       <Said />
@@ -305,14 +299,14 @@ function LazyHistory(props: ComponentProps<typeof HistoryDialog>) {
 }
 
 /** The canvas, or the large view that takes its place (D-31). */
-function Stage({ name }: { name: string }) {
+function Stage({ name, onOpen }: { name: string; onOpen: (document: Draft['document'], name: string) => Promise<void> }) {
   const large = useView((s) => s.large)
   const rows = useView((s) => s.rows)
   const hasRows = useEditor((s) => rows !== null && s.document.nodes[rows.node] !== undefined)
   const exists = useEditor((s) => large !== null && s.document.nodes[large] !== undefined)
   return (
     <>
-      <Canvas label={`Canvas of ${name}`} />
+      <Canvas label={`Canvas of ${name}`} onOpen={onOpen} />
       {large !== null && exists ? <LargeLayers node={large} /> : null}
       {rows !== null && hasRows ? <DatasetView key={`${rows.node}.${rows.port}`} node={rows.node} port={rows.port} /> : null}
     </>

@@ -77,7 +77,18 @@ export interface SgdSpec extends UpdateSpec {
   readonly nesterov?: boolean
 }
 
-export type OptimizerSpec = AdamWSpec | LionSpec | SgdSpec
+/**
+ * Adafactor with a given learning rate; decay as in AdamW. It looks at single parameters, so plan the weights with `fuseTrainable: false`.
+ */
+export interface AdafactorSpec extends UpdateSpec {
+  readonly name: 'adafactor'
+  /** Power of the step by which older squared gradients fade; default −0.8. */
+  readonly decayRate?: number
+  /** Root mean square to which an update is scaled down; default 1. */
+  readonly clipThreshold?: number
+}
+
+export type OptimizerSpec = AdamWSpec | LionSpec | SgdSpec | AdafactorSpec
 
 /**
  * One optimizer step over one batch, fused (accumulation 1).

@@ -2,7 +2,7 @@
 import type { Backend, Executable } from './backends/backend'
 import type { Program } from './graph/types'
 import type { Model } from './models/index'
-import { type Precision, planWeights, type WeightPlan, writeWeights } from './programs/index'
+import { ownOf, type Precision, planSides, planWeights, type Sides, type WeightPlan, writeWeights } from './programs/index'
 
 /** Where weights come from: a loaded model, or anything that knows its parameters. */
 export interface WeightSource {
@@ -13,14 +13,22 @@ export interface WeightSource {
 /** Lets timers, messages and signals through between two native calls, which block the event loop. */
 export const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
+/** Other values of the same model, of which only those named `changed` differ. */
+export interface OtherValues {
+  readonly changed: readonly string[]
+  read(name: string): Float32Array
+}
+
 export class InferenceSession {
   readonly plan: WeightPlan
+  /** The model, and beside it what `beside` says. */
+  readonly sides: Sides
   readonly backend: Backend
-  readonly #weights: WeightSource
+  readonly #values: readonly Pick<WeightSource, 'read'>[]
   #executable: Executable | null = null
   readonly #programs = new Map<string, Program>()
 
-  constructor(backend: Backend, weights: WeightSource, precision: Precision = 'fp32') {
+  constructor(backend: Backend, weights: WeightSource, precision: Precision = 'fp32', beside?: OtherValues) {
     this.backend = backend
     this.plan = planWeights(weights.model, {
       trainable: [],
@@ -28,7 +36,8 @@ export class InferenceSession {
       // The fallback has a fast path for matrices as they are.
       inputsFirst: backend.name === 'tensorflow' && precision === 'fp32',
     })
-    this.#weights = weights
+    this.sides = planSides(this.plan, beside && new Set(beside.changed))
+    this.#values = [weights, ...(beside ? [beside] : [])]
   }
 
   /**
@@ -46,10 +55,11 @@ export class InferenceSession {
     const all = [...new Map(programs.map((program) => [program.name, program])).values()]
     const executable = await this.backend.compile(all)
     try {
-      await writeWeights(executable, this.plan, async (name) => {
-        await breathe()
-        return this.#weights.read(name)
-      })
+      for (const [side, values] of this.#values.entries())
+        await writeWeights(executable, ownOf(this.sides, side), async (name) => {
+          await breathe()
+          return values.read(name)
+        })
     } catch (error) {
       executable.close()
       throw error

@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import type { Score } from './_kit/context'
 import { defineNode } from './_kit/define-node'
 import {
   DECODE_FLOPS_PER_SECOND,
@@ -216,54 +217,46 @@ The **rows** come out worst first, with input, expected answer, the answer befor
     const max_length = params.max_length === 'auto' ? model.contextLength : Math.min(params.max_length, model.contextLength)
     // A model that was never trained is its own base: its numbers are used twice and computed once.
     const same = base !== null && !isTrained(model)
-    const passes = (base && !same ? 2 : 1) * (writes ? 2 : 1)
-    let pass = 0
-    const onProgress = (done: number) => ctx.progress(pass * rows.length + done, passes * rows.length, 'rows')
 
     const bf16 = params.bf16 === 'auto' ? (ctx.engine.backend.bf16 ?? false) : params.bf16
     ctx.log(`${ctx.engine.backend.name} on ${ctx.engine.backend.device}, ${bf16 ? 'bfloat16 products' : '32 bit'}`)
-    const options = {
-      max_new_tokens: params.max_new_tokens,
-      temperature: 0,
-      top_k: 0,
-      top_p: 1,
-      repetition_penalty: 1,
-      seed: ctx.seed,
-      batch_size: params.generation_batch_size,
-    }
-    const lossOf = async (of: ModelHandle, who: string) => {
-      const result = await ctx.engine.evaluate({
-        model: of,
-        data,
-        max_length,
-        batch_size: params.batch_size,
-        train_on,
-        bf16,
-        ...(writes && { answers: options }),
-        onProgress,
-      })
-      ctx.signal.throwIfAborted()
-      pass++
-      ctx.log(`${who}: loss ${result.loss.toFixed(4)}, perplexity ${result.perplexity.toFixed(2)} over ${plural(result.tokens, 'token')}`)
-      return result
-    }
+    const scored = await ctx.engine.score({
+      model,
+      base: base !== null && !same,
+      data,
+      max_length,
+      batch_size: params.batch_size,
+      train_on,
+      bf16,
+      answers: writes
+        ? {
+            max_new_tokens: params.max_new_tokens,
+            temperature: 0,
+            top_k: 0,
+            top_p: 1,
+            repetition_penalty: 1,
+            seed: ctx.seed,
+            batch_size: params.generation_batch_size,
+          }
+        : null,
+      onProgress: (done, total) => ctx.progress(done, total, 'rows'),
+    })
+    ctx.signal.throwIfAborted()
     const expected = writes ? rows.map(answerOf) : []
-    const answersOf = async (of: ModelHandle, who: string) => {
-      const result = await ctx.engine.generate({ model: of, data, options, bf16, onProgress })
-      ctx.signal.throwIfAborted()
-      pass++
-      const scores = scoreAnswers(expected, result.texts, params.answer_type)
-      const cut = result.truncated.filter(Boolean).length
+    const told = (score: Score, who: string) => {
+      ctx.log(`${who}: loss ${score.loss.toFixed(4)}, perplexity ${score.perplexity.toFixed(2)} over ${plural(score.tokens, 'token')}`)
+      if (!score.texts) return null
+      const scores = scoreAnswers(expected, score.texts, params.answer_type)
+      const cut = score.truncated?.filter(Boolean).length ?? 0
       ctx.log(
         `${who}: exact match ${percentWords(scores.exactMatch)}, token F1 ${scores.tokenF1.toFixed(3)}${cut ? `; ${plural(cut, 'answer')} cut off at ${params.max_new_tokens} tokens` : ''}`,
       )
-      return { ...scores, texts: result.texts, truncated: result.truncated }
+      return { ...scores, texts: score.texts }
     }
-
-    const afterLoss = await lossOf(model, 'After training')
-    const after = writes ? await answersOf(model, 'After training') : null
-    const beforeLoss = base ? (same ? afterLoss : await lossOf(base, 'Before training')) : null
-    const before = base && writes ? (same ? after : await answersOf(base, 'Before training')) : null
+    const afterLoss = scored.model
+    const after = told(afterLoss, 'After training')
+    const beforeLoss = same ? afterLoss : scored.base
+    const before = same ? after : scored.base && told(scored.base, 'Before training')
 
     const metrics: Record<string, number> = { rows: rows.length, eval_loss: afterLoss.loss, perplexity: afterLoss.perplexity }
     if (beforeLoss) Object.assign(metrics, { base_eval_loss: beforeLoss.loss, base_perplexity: beforeLoss.perplexity })

@@ -90,7 +90,7 @@ async function runs(context: Context, at: string, location: string, want: Json):
         )
       }
     }
-    check('greedy, left-padded batch', await go(8, {}), 'greedy')
+    check('greedy, in one batch', await go(8, {}), 'greedy')
     check('greedy, one by one', await go(1, {}), 'greedy')
     for (const key of new Set(all.flatMap((run) => Object.keys(run).filter((k) => k.startsWith('greedy_repetition_penalty_'))))) {
       check(key, await go(8, { repetitionPenalty: Number(key.slice('greedy_repetition_penalty_'.length)) }), key)

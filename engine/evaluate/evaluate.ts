@@ -53,25 +53,33 @@ export async function scoreRows(
   planned: Pick<ReturnType<typeof planEvaluate>, 'batches' | 'program'>,
   options: Omit<EvaluateOptions, 'batch'> = {},
 ): Promise<Evaluation> {
-  const sums = new Float64Array(sourceRows)
-  const counts = new Float64Array(sourceRows)
+  const logProbs = new Map<number, Float32Array>()
   let done = 0
   for (const batch of planned.batches) {
     if (options.signal?.aborted) throw new EngineError('cancelled', 'evaluation was cancelled')
     const feeds = batchFeeds(set.rows, batch, options.padId)
-    const { logProbs } = await executable.run(planned.program.get(batch) as string, feeds, ['logProbs'])
+    const values = (await executable.run(planned.program.get(batch) as string, feeds, ['logProbs'])).logProbs as Float32Array
     let at = 0
     for (const index of batch.rows) {
-      const source = set.source[index] as number
       const labels = set.rows[index]?.labels as number
-      for (let i = 0; i < labels; i++) sums[source] = (sums[source] as number) - (logProbs?.[at + i] as number)
-      counts[source] = (counts[source] as number) + labels
+      logProbs.set(index, values.subarray(at, at + labels))
       at += labels
     }
     done += batch.rows.length
     options.onProgress?.(done, set.rows.length)
     await breathe()
   }
+  return evaluationOf(set, sourceRows, (index) => logProbs.get(index) as Float32Array)
+}
+
+/** From ln p of the labels of each encoded row to the losses of the set and of its source rows. */
+export function evaluationOf(set: EncodedSet, sourceRows: number, logProbs: (index: number) => Float32Array): Evaluation {
+  const sums = new Float64Array(sourceRows)
+  const counts = new Float64Array(sourceRows)
+  set.source.forEach((source, index) => {
+    for (const value of logProbs(index)) sums[source] = (sums[source] as number) - value
+    counts[source] = (counts[source] as number) + (set.rows[index]?.labels as number)
+  })
   const total = sums.reduce((a, b) => a + b, 0)
   const tokens = counts.reduce((a, b) => a + b, 0)
   if (!tokens) throw new EngineError('bad_argument', 'there is nothing to evaluate: no row fits max_length', { fix: 'raise max_length' })

@@ -14,9 +14,10 @@
 export { type AdamFeeds, adamFeeds } from './adam'
 export { averageShare } from './average'
 export { evaluate, logits, lowestTrainableBlock, prefix } from './evaluate'
-export { decode, prefill } from './generate'
+export { type ReadSpec, read, type WriteSpec, write } from './generate'
 export { momentsOf, optimizerFeeds, type State, stateShape } from './optimizers'
 export { accumulatePreference, evaluatePreference, mismatchKl, type PreferenceSpec, preferenceStep } from './preference'
+export { ownOf, planSides, type Sides } from './sides'
 export * from './spec'
 export { accumulate, applyGradients, trainStep } from './train-step'
 export {

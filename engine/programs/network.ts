@@ -1,7 +1,7 @@
 /** The `Network` that programs hand to an architecture, and the ways in which attention finds its context. */
 import { EngineError } from '../errors'
 import type { Builder } from '../graph/builder'
-import { attend, cacheMask, causalMask, groupQueries, segmentMask, splitHeads } from '../graph/layers/attention'
+import { attend, causalMask, groupQueries, segmentMask, splitHeads } from '../graph/layers/attention'
 import { rotate } from '../graph/layers/rope'
 import { sizeOf, type Tensor } from '../graph/types'
 import type { RopeTable } from '../models/architecture'
@@ -107,7 +107,7 @@ export function headLogits(plan: WeightPlan, network: Network, x: Tensor): Tenso
 type Angles = (scale: number, kind?: string) => { cos: Tensor; sin: Tensor } | null
 
 /** q and k turned by position, q scaled, all in the dtype that products run in. */
-function prepare(g: Builder, plan: WeightPlan, call: AttentionCall, batch: number, length: number, angles: Angles) {
+export function prepare(g: Builder, plan: WeightPlan, call: AttentionCall, batch: number, length: number, angles: Angles) {
   const compute = plan.precision === 'bf16' ? 'bf16' : 'f32'
   const turn = (x: Tensor, heads: number, scale: number) => {
     const turned = call.rotary ? angles(scale, call.ropeKind) : null
@@ -123,7 +123,7 @@ function prepare(g: Builder, plan: WeightPlan, call: AttentionCall, batch: numbe
 }
 
 /** For positions i32 [batch, length] or [1, length] below `count`; gives null without rotary embedding. */
-function anglesAt(g: Builder, plan: WeightPlan, positions: Tensor, count: number): Angles {
+export function anglesAt(g: Builder, plan: WeightPlan, positions: Tensor, count: number): Angles {
   const { architecture, config } = plan.model
   const tables = new Map<string | undefined, RopeTable | null>()
   const width = config.headDim / 2
@@ -194,86 +194,6 @@ export function rowNetwork(g: Builder, plan: WeightPlan, spec: BatchSpec, chosen
         length,
         call,
       )
-    },
-  })
-}
-
-export interface CacheSpec {
-  readonly batch: number
-  /** Positions computed in this call. */
-  readonly queries: number
-  /** Positions the caches have room for. */
-  readonly slots: number
-}
-
-/**
- * Context is what earlier calls left in key and value caches, plus this call's own positions. Rows are left-padded: `starts` i32 [batch] is
- * where each begins. `slot` i32 [] is where this call's single position goes; without it the call begins the caches (prefill).
- *
- * A cache is [batch · kvHeads · slots, headDim], so that a position is one row per batch row and head. Prefill assigns it whole, which gives
- * it memory of its own; only then may decoding write single rows in place (zero-filled variables may share one buffer).
- */
-export function cachedNetwork(
-  g: Builder,
-  plan: WeightPlan,
-  spec: CacheSpec,
-  ids: Tensor,
-  starts: Tensor,
-  slot?: Tensor,
-  chosen?: Tensor,
-): Network {
-  const { batch, queries, slots } = spec
-  const { kvHeads, headDim, contextLength } = plan.model.config
-  if (slots > contextLength)
-    throw new EngineError('bad_argument', 'prompt and answer together are longer than the model can read', {
-      expected: `at most ${contextLength}`,
-      got: String(slots),
-      fix: 'shorten the prompt or max_new_tokens',
-    })
-  const first = slot ?? g.fill(0, 'i32')
-  const range = (count: number, shape: readonly number[], step = 1) =>
-    g.constant(
-      Int32Array.from({ length: count }, (_, i) => i * step),
-      shape,
-      'i32',
-    )
-  const own = g.add(range(queries, [1, queries]), first)
-  const positions = g.maximum(g.sub(own, g.reshape(starts, [batch, 1])), g.fill(0, 'i32'))
-  const angles = anglesAt(g, plan, positions, slots)
-  const heads = batch * kvHeads
-  const rows = g.reshape(g.add(range(heads, [heads, 1], slots), own), [heads * queries])
-
-  const store = (name: string, x: Tensor): Tensor => {
-    const variable = g.variable(`cache/${batch}x${slots}/${name}`, [heads * slots, headDim], x.dtype)
-    const split = splitHeads(g, x, batch, queries, { kvHeads, headDim })
-    if (slot) return g.reshape(g.updateRows(variable, rows, g.reshape(split, [heads * queries, headDim])), [batch, kvHeads, slots, headDim])
-    g.assign(
-      variable,
-      g.reshape(
-        g.pad(split, [
-          [0, 0],
-          [0, 0],
-          [0, slots - queries],
-          [0, 0],
-        ]),
-        variable.shape,
-      ),
-    )
-    return split
-  }
-  const masks = new Map<number | undefined, Tensor>()
-  return makeNetwork({
-    g,
-    plan,
-    ids,
-    positions,
-    chosen,
-    attention: (block, call) => {
-      const { q, k, v } = prepare(g, plan, call, batch, queries, angles)
-      const [keys, values] = [store(`${block}/keys`, k), store(`${block}/values`, v)]
-      const mask = masks.get(call.window) ?? cacheMask(g, starts, first, queries, slot ? slots : queries, call.window)
-      masks.set(call.window, mask)
-      return attend(g, groupQueries(g, q, batch, queries, call), keys, values, mask, queries, call)
     },
   })
 }

@@ -126,18 +126,3 @@ export interface PrefixSpec extends Omit<BatchSpec, 'fromBlock'> {
   readonly block: number
   readonly name?: string
 }
-
-/**
- * `prefill` and `decode` share key/value caches in variables. Rows are left-padded.
- * prefill — feeds `ids` i32[batch, length], `starts` i32[batch] (padding positions at the left of each row).
- * decode — feeds `ids` i32[batch] (the tokens just chosen), `slot` i32[] (where they go: length, length + 1 …, below `cacheLength`), `starts`.
- * Both fetch `next` i32[batch] (arg max: greedy) and `logits` f32[batch, vocab] of the last position; ask for the one you need.
- */
-export interface GenerateSpec {
-  readonly batch: number
-  /** Longest prompt, padding included. */
-  readonly length: number
-  /** length + most new tokens. */
-  readonly cacheLength: number
-  readonly name?: string
-}

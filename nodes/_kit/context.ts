@@ -206,6 +206,16 @@ export type ExportGate = {
 }
 export type ExportResult = { file: FileHandle; maxLogitDifference: number; gate: ExportGate }
 
+/** What a model makes of rows: its loss on the expected answers, and its own answers where they were wanted. */
+export type Score = {
+  loss: number
+  perplexity: number
+  tokens: number
+  rowLosses: number[]
+  texts: string[] | null
+  truncated: boolean[] | null
+}
+
 /** The engine as nodes see it: whole jobs over handles, never tensors. */
 export interface EngineAccess {
   /** `bf16`: whether matrix products in bfloat16 are faster here; absent where nobody measured. */
@@ -232,10 +242,26 @@ export interface EngineAccess {
     train_on: TrainArguments['train_on']
     /** Products in bfloat16 where the backend is faster with it; absent: float32. */
     bf16?: boolean
-    /** Answers to the same rows will be asked for next, with these options: preparing both at once saves loading the weights twice. */
-    answers?: GenerateOptions
     onProgress?(done: number, total: number): void
   }): Promise<{ loss: number; perplexity: number; tokens: number; rowLosses: number[] }>
+  /**
+   * Loss and answers over the same rows, read once, of the model and, with `base`, of the model before training as well: blocks that training
+   * left alone are computed once for both.
+   */
+  score(job: {
+    model: ModelHandle
+    base: boolean
+    data: DatasetHandle
+    max_length: number
+    train_on: TrainArguments['train_on']
+    /** Rows computed together where no answers are wanted. */
+    batch_size: number
+    /** null: the loss only. */
+    answers: GenerateOptions | null
+    /** As in `evaluate`. */
+    bf16?: boolean
+    onProgress?(done: number, total: number): void
+  }): Promise<{ model: Score; base: Score | null }>
   /** What each row becomes as tokens, exactly as training sees it; no weights are loaded. `error`: why a row cannot be trained on. */
   tokens(job: {
     model: ModelHandle

@@ -200,6 +200,7 @@ function onDemand(load: () => Promise<EngineAccess>): EngineAccess {
       yield* (await engine()).train(job)
     },
     evaluate: async (job) => (await engine()).evaluate(job),
+    score: async (job) => (await engine()).score(job),
     tokens: async (job) => (await engine()).tokens(job),
     generate: async (job) => (await engine()).generate(job),
     trial: async (job) => (await engine()).trial(job),

@@ -11,15 +11,25 @@ import type { Backend } from '../../engine/backends/backend'
 import { openBackend } from '../../engine/backends/choose'
 import { type EncodedSet, encodeRow, encodeRows, promptOf, type Row } from '../../engine/data/encode'
 import { EngineError } from '../../engine/errors'
-import { evaluate, planEvaluate } from '../../engine/evaluate/evaluate'
-import { generate, planGenerate } from '../../engine/generate/generate'
+import { evaluate } from '../../engine/evaluate/evaluate'
+import { type Scored, score } from '../../engine/evaluate/score'
+import { type GenerateOptions, generate } from '../../engine/generate/generate'
 import { readModelHeader } from '../../engine/inspect'
 import { type LoadedModel, loadModel } from '../../engine/model'
+import type { Model } from '../../engine/models/index'
+import { planSides, planWeights } from '../../engine/programs/index'
 import { saveDelta } from '../../engine/save'
 import { breathe, InferenceSession } from '../../engine/session'
 import { type TrainedWeights, train } from '../../engine/train/train'
-import type { ArtifactAccess, EngineAccess, RowTokens, TrainEvent } from '../../nodes/_kit/context'
-import type { DatasetHandle, Digest, ModelHandle } from '../../nodes/_kit/ports'
+import type {
+  ArtifactAccess,
+  EngineAccess,
+  GenerateOptions as NodeGenerateOptions,
+  RowTokens,
+  Score,
+  TrainEvent,
+} from '../../nodes/_kit/context'
+import { baseOf, type DatasetHandle, type Digest, type ModelHandle } from '../../nodes/_kit/ports'
 import type { EngineFactory, EngineHost } from '../executor/context'
 import { adapterFor, exportAdapter, foldedIn, storeAdapter } from './adapters'
 import { writeAndCompare } from './export-model'
@@ -76,21 +86,13 @@ class WarmEngine {
         const { model, session } = await this.#loaded(host, job.model, job.bf16)
         const { set, rows } = await this.#encode(host, model, job.data, job.max_length, job.train_on)
         const batching = { batch: job.batch_size, padId: model.padId, signal: host.signal }
-        if (job.answers) {
-          // Whatever is compiled later costs another load of all weights.
-          const prompts = (await promptsOf(host, model, job.data)).map(({ ids }) => ids)
-          const groups = planGenerate(session, prompts, { maxNewTokens: job.answers.max_new_tokens, batch: job.answers.batch_size })
-          await session.prepare([
-            ...planEvaluate(session.plan, set, job.batch_size).programs,
-            ...groups.flatMap((group) => [group.prefill, group.decode]),
-          ])
-        }
         const { loss, perplexity, tokens, rowLosses } = await evaluate(session, set, rows, {
           ...batching,
           ...(job.onProgress && { onProgress: job.onProgress }),
         })
         return { loss, perplexity, tokens, rowLosses: [...rowLosses] }
       },
+      score: (job) => this.#score(host, job),
       tokens: async (job) => {
         const { tokenizer, template } = await this.#open(host, job.model)
         const rows = await readRows(host.artifacts, job.data)
@@ -115,24 +117,10 @@ class WarmEngine {
       generate: async (job) => {
         const { model, session } = await this.#loaded(host, job.model, job.bf16)
         const prompts = await promptsOf(host, model, job.data)
-        const { options } = job
         const answers = await generate(
           session,
           prompts.map(({ ids }) => ids),
-          {
-            temperature: options.temperature,
-            topK: options.top_k,
-            topP: options.top_p,
-            repetitionPenalty: options.repetition_penalty,
-            maxNewTokens: options.max_new_tokens,
-            batch: options.batch_size,
-            seed: options.seed,
-            stopIds: model.stopIds,
-            usableIds: model.tokenizer.size,
-            padId: model.padId,
-            signal: host.signal,
-            ...(job.onProgress && { onProgress: job.onProgress }),
-          },
+          { ...generation(host, model, job.options), ...(job.onProgress && { onProgress: job.onProgress }) },
         )
         return {
           prompts: prompts.map(({ text }) => text),
@@ -183,21 +171,70 @@ class WarmEngine {
   async #loaded(host: EngineHost, handle: ModelHandle, bf16 = false): Promise<{ model: LoadedModel; session: InferenceSession }> {
     const model = await this.#open(host, handle)
     const precision = this.#precision(bf16)
-    const key = `${keyOf(handle)} ${precision}`
+    return { model, session: await this.#session(handle, precision, () => new InferenceSession(this.#backend, model, precision)) }
+  }
+
+  /** The session of this model and kind, kept or made. */
+  async #session(handle: ModelHandle, kind: string, make: () => InferenceSession): Promise<InferenceSession> {
+    const key = `${keyOf(handle)} ${kind}`
     const known = this.#sessions.get(key)
-    const session = known?.session ?? new InferenceSession(this.#backend, model, precision)
+    const session = known?.session ?? make()
     this.#sessions.delete(key)
     this.#sessions.set(key, { model: keyOf(handle), session })
     for (const old of this.#sessions.keys()) {
-      if (this.#sessions.size <= this.#room(model)) break
+      if (this.#sessions.size <= this.#room(session.plan.model)) break
       this.#unload(old)
     }
-    return { model, session }
+    return session
+  }
+
+  /** Loss and answers of a model and, if asked, of its base: side by side where training left the lowest blocks alone, else in turn. */
+  async #score(host: EngineHost, job: Parameters<EngineAccess['score']>[0]): ReturnType<EngineAccess['score']> {
+    const model = await this.#open(host, job.model)
+    const { set, rows } = await this.#encode(host, model, job.data, job.max_length, job.train_on)
+    const prompts = job.answers && (await promptsOf(host, model, job.data)).map(({ ids }) => ids)
+    const options = {
+      ...generation(host, model, job.answers ?? LOSS_ONLY),
+      batch: job.answers?.batch_size ?? job.batch_size,
+    }
+    const base = job.base ? await this.#open(host, baseOf(job.model)) : null
+    const listed = ({ model: { parameters } }: LoadedModel) => parameters.map(({ name }) => name).join()
+    const precision = this.#precision(job.bf16 ?? false)
+    const beside = base && listed(base) === listed(model) && sharedBlocks(model) > 0
+    const sessions = beside
+      ? [
+          () =>
+            this.#session(
+              job.model,
+              `${precision} beside its base`,
+              () => new InferenceSession(this.#backend, model, precision, { changed: model.changed, read: model.readBase }),
+            ),
+        ]
+      : [
+          async () => (await this.#loaded(host, job.model, job.bf16)).session,
+          ...(base ? [async () => (await this.#loaded(host, baseOf(job.model), job.bf16)).session] : []),
+        ]
+    const results: Scored[] = []
+    for (const [i, open] of sessions.entries()) {
+      const session = await open()
+      const onProgress = (done: number, total: number) => job.onProgress?.(i * total + done, sessions.length * total)
+      results.push(...(await score(session, set, prompts, rows, { ...options, onProgress })))
+    }
+    const told = ({ evaluation, answers }: Scored): Score => ({
+      loss: evaluation.loss,
+      perplexity: evaluation.perplexity,
+      tokens: evaluation.tokens,
+      rowLosses: [...evaluation.rowLosses],
+      texts: answers?.map(({ ids }) => model.tokenizer.decode(ids, { skipSpecialTokens: true })) ?? null,
+      truncated: answers?.map(({ stop }) => stop === null) ?? null,
+    })
+    const [own, before] = results
+    return { model: told(own as Scored), base: before ? told(before) : null }
   }
 
   /** How many sets of weights may stay: one, unless a second of this size leaves half of the free memory alone. */
-  #room(model: LoadedModel): number {
-    const parameters = model.model.parameters.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0)
+  #room(model: Model): number {
+    const parameters = model.parameters.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0)
     return this.#backend.name === 'tensorflow' && parameters * 4 < os.freemem() / 4 ? LOADED_MODELS : 1
   }
 
@@ -303,6 +340,28 @@ class WarmEngine {
     return host.artifacts.putFile(file)
   }
 }
+
+/** Where no answers are wanted, these are not looked at. */
+const LOSS_ONLY = { max_new_tokens: 1, temperature: 0, top_k: 0, top_p: 1, repetition_penalty: 1, seed: 0, batch_size: 1 } as const
+
+/** How many blocks from the bottom training left alone. */
+const sharedBlocks = ({ model, changed }: LoadedModel): number =>
+  planSides(planWeights(model, { trainable: [], precision: 'fp32' }), new Set(changed)).shared
+
+/** Options of a node as the engine has them. */
+const generation = (host: EngineHost, model: LoadedModel, options: NodeGenerateOptions): GenerateOptions => ({
+  temperature: options.temperature,
+  topK: options.top_k,
+  topP: options.top_p,
+  repetitionPenalty: options.repetition_penalty,
+  maxNewTokens: options.max_new_tokens,
+  batch: options.batch_size,
+  seed: options.seed,
+  stopIds: model.stopIds,
+  usableIds: model.tokenizer.size,
+  padId: model.padId,
+  signal: host.signal,
+})
 
 /** What the model is asked in each row. */
 async function promptsOf(host: EngineHost, model: LoadedModel, data: DatasetHandle) {

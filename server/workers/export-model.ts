@@ -11,7 +11,7 @@ import { FLOAT_DTYPES, type FloatDtype } from '../../engine/formats/dtypes'
 import { GGUF_ENCODINGS, type GgufEncoding, ggufFileName, saveGguf } from '../../engine/formats/gguf-export'
 import { MODEL_TEXTS } from '../../engine/formats/model-texts'
 import { modelfileOf } from '../../engine/formats/ollama'
-import { generate, planGenerate } from '../../engine/generate/generate'
+import { generate, planGenerate, programsOf } from '../../engine/generate/generate'
 import { type LoadedModel, loadModel } from '../../engine/model'
 import { logits } from '../../engine/programs/index'
 import { saveModel } from '../../engine/save'
@@ -163,10 +163,7 @@ async function probe(
   const program = logits(session.plan, { batch: probes.length, length, name: `probe-${probes.length}x${length}` })
   const prompts = probes.map(({ ids }) => ids)
   const options = { temperature: 0, maxNewTokens: GREEDY_TOKENS, batch: 16, stopIds: [], padId, usableIds: model.tokenizer.size } as const
-  const executable = await session.prepare([
-    program,
-    ...planGenerate(session, prompts, options).flatMap((group) => [group.prefill, group.decode]),
-  ])
+  const executable = await session.prepare([program, ...programsOf(planGenerate(session, prompts, options))])
   const ids = new Int32Array(probes.length * length).fill(padId)
   const rows: number[] = []
   probes.forEach((one, b) => {

@@ -87,6 +87,7 @@ export const stubEngine: EngineFactory = (host): EngineAccess => ({
   header: refuse,
   train: (job) => train(host, job.args as unknown as Args),
   evaluate: refuse,
+  score: refuse,
   tokens: refuse,
   generate: refuse,
   trial: refuse,

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { Score } from '../../nodes/_kit/context'
 import { DatasetHandle, Metrics, type ModelHandle } from '../../nodes/_kit/ports'
 import { validate } from '../../nodes/validate'
 import { handleOf, headerOf, memoryContext } from './kit'
@@ -18,21 +19,21 @@ async function run(model: ModelHandle, given: Record<string, unknown> = {}, form
   const products: (boolean | undefined)[] = []
   const memory = memoryContext({
     backend: { name: 'tensorflow', device: '2 CPU cores', reason: '', bf16: true },
-    async evaluate(job) {
+    async score(job) {
       products.push(job.bf16)
-      calls.push(`evaluate ${who(job.model)} ${job.data.rows}`)
-      return {
-        loss: job.model.delta ? 0.5 : 2,
-        perplexity: job.model.delta ? Math.exp(0.5) : Math.exp(2),
-        tokens: 30,
-        rowLosses: Array(job.data.rows).fill(0.1),
+      const one = (of: string): Score => {
+        calls.push(`${of} ${job.data.rows}${job.answers ? ` ${job.answers.max_new_tokens} ${job.answers.temperature}` : ''}`)
+        const texts = job.answers && (answers[of] ?? []).slice(0, job.data.rows)
+        return {
+          loss: of === 'tuned' ? 0.5 : 2,
+          perplexity: of === 'tuned' ? Math.exp(0.5) : Math.exp(2),
+          tokens: 30,
+          rowLosses: Array(job.data.rows).fill(0.1),
+          texts,
+          truncated: texts?.map((_, i) => i === 0 && of === 'base') ?? null,
+        }
       }
-    },
-    async generate(job) {
-      products.push(job.bf16)
-      calls.push(`generate ${who(job.model)} ${job.options.max_new_tokens} ${job.options.temperature}`)
-      const texts = (answers[who(job.model)] ?? []).slice(0, job.data.rows)
-      return { prompts: texts, texts, tokens: texts.map(() => 5), truncated: texts.map((_, i) => i === 0 && !job.model.delta) }
+      return { model: one(who(job.model)), base: job.base ? one('base') : null }
     },
   })
   const rows = golds.map((completion, i) =>
@@ -63,7 +64,7 @@ async function run(model: ModelHandle, given: Record<string, unknown> = {}, form
 describe('validate', () => {
   test('scores the model and its base on the same rows with the same options, field by field', async () => {
     const { metrics, calls } = await run(tuned, { max_new_tokens: 64 })
-    expect(calls).toEqual(['evaluate tuned 3', 'generate tuned 64 0', 'evaluate base 3', 'generate base 64 0'])
+    expect(calls).toEqual(['tuned 3 64 0', 'base 3 64 0'])
     expect(metrics).toMatchObject({
       eval_loss: 0.5,
       base_eval_loss: 2,
@@ -82,10 +83,10 @@ describe('validate', () => {
 
   test('loss and answers of both models are computed in the precision that the log names', async () => {
     const fast = await run(tuned)
-    expect(fast.products).toEqual([true, true, true, true])
+    expect(fast.products).toEqual([true])
     expect(fast.logs[0]).toBe('tensorflow on 2 CPU cores, bfloat16 products')
     const exact = await run(tuned, { bf16: false })
-    expect(exact.products).toEqual([false, false, false, false])
+    expect(exact.products).toEqual([false])
     expect(exact.logs[0]).toBe('tensorflow on 2 CPU cores, 32 bit')
   })
 
@@ -106,16 +107,16 @@ describe('validate', () => {
 
   test('an untrained model is its own base: computed once, shown twice', async () => {
     const { metrics, calls } = await run(base)
-    expect(calls).toEqual(['evaluate base 3', 'generate base 128 0'])
+    expect(calls).toEqual(['base 3 128 0'])
     expect(metrics.base_exact_match).toBe(metrics.exact_match)
     expect(metrics).not.toHaveProperty('exact_match_gain')
   })
 
   test('switches leave out what they name', async () => {
-    expect((await run(tuned, { compare_base: false, generate: false })).calls).toEqual(['evaluate tuned 3'])
+    expect((await run(tuned, { compare_base: false, generate: false })).calls).toEqual(['tuned 3'])
     expect((await run(tuned, { max_rows: 2, compare_base: false })).metrics.rows).toBe(2)
     const text = await run(tuned, {}, 'text')
-    expect(text.calls).toEqual(['evaluate tuned 3', 'evaluate base 3'])
+    expect(text.calls).toEqual(['tuned 3', 'base 3'])
     expect(text.metrics).not.toHaveProperty('exact_match')
   })
 

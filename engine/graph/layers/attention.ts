@@ -29,27 +29,16 @@ export function segmentMask(g: Builder, segments: Tensor, window?: number): Tens
   return g.maximum(hidden, causalMask(g, length, window))
 }
 
-/**
- * Mask for queries at cache slots `first … first + queries − 1` over `slots` keys: key j is seen by query i iff starts[b] ≤ j ≤ slot(i).
- * starts i32 [batch], first i32 [] → [batch, 1, 1, queries, slots]
- */
-export function cacheMask(g: Builder, starts: Tensor, first: Tensor, queries: number, slots: number, window?: number): Tensor {
-  const batch = starts.shape[0] as number
+/** Mask for one query a row at slot `at` of `slots` keys: key j is seen iff j ≤ at, and at − j < window. at i32 [rows] → [rows, 1, 1, 1, slots] */
+export function slotMask(g: Builder, at: Tensor, slots: number, window?: number): Tensor {
   const keys = g.constant(
     Int32Array.from({ length: slots }, (_, j) => j),
     [1, 1, 1, 1, slots],
     'i32',
   )
-  const rows = g.add(
-    g.constant(
-      Int32Array.from({ length: queries }, (_, i) => i),
-      [1, 1, 1, queries, 1],
-      'i32',
-    ),
-    first,
-  )
-  let visible = g.and(g.lessEqual(keys, rows), g.lessEqual(g.reshape(starts, [batch, 1, 1, 1, 1]), keys))
-  if (window !== undefined) visible = g.and(visible, g.less(rows, g.add(keys, g.fill(window, 'i32'))))
+  const own = g.reshape(at, [at.shape[0] as number, 1, 1, 1, 1])
+  let visible = g.lessEqual(keys, own)
+  if (window !== undefined) visible = g.and(visible, g.less(own, g.add(keys, g.fill(window, 'i32'))))
   return g.select(visible, g.fill(0, 'f32'), g.fill(HIDDEN, 'f32'))
 }
 

@@ -208,6 +208,23 @@ it('trains, stops, resumes, scores, says and exports through handles alone, each
   expect(said.prompts[0]).toContain('Who wrote it?')
   expect(await attempt((engine) => engine.generate({ model: trained, data: asked, options: GREEDY }))).toEqual(said)
 
+  // Side by side over the same rows: what each says and loses alone.
+  const rowsOf = { data: asked, max_length: 96, batch_size: 4, train_on: 'completion' } as const
+  const both = await attempt((engine) => engine.score({ ...rowsOf, model: trained, base: true, answers: GREEDY }))
+  const alone = async (of: ModelHandle) => ({
+    ...(await attempt((engine) => engine.evaluate({ ...rowsOf, model: of }))),
+    ...(await attempt((engine) => engine.generate({ model: of, data: asked, options: GREEDY }))),
+  })
+  for (const [got, of] of [
+    [both.model, trained],
+    [both.base, model],
+  ] as const) {
+    const { texts, truncated, tokens: _, prompts: __, ...want } = await alone(of)
+    expect({ texts: got?.texts, truncated: got?.truncated }).toEqual({ texts, truncated })
+    expect(Math.abs((got?.loss as number) - want.loss)).toBeLessThan(1e-5)
+    for (const [i, loss] of want.rowLosses.entries()) expect(Math.abs((got?.rowLosses[i] as number) - loss)).toBeLessThan(1e-5)
+  }
+
   const exported = await attempt((engine) =>
     engine.exportFolder({ model: trained, name: 'tiny-trained', dtype: 'F32', card: '# card', metadata: { 'thaw.seed': '1' } }),
   )

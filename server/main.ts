@@ -82,7 +82,7 @@ export async function composeServices(env: Env, options: ComposeOptions): Promis
       hub,
       facts: { resolve: (_owner, request) => facts.resolve(request) },
       files,
-      templates: openTemplates(env.root, registry),
+      templates: openTemplates(env.root, registry, env.home),
       runs: {
         plan: (owner, request) => executor.plan(owner, request),
         async submit(owner, request) {

@@ -21,7 +21,6 @@ import {
 import { type DragEvent, type MouseEvent, memo, type RefObject, useCallback, useEffect, useMemo, useRef, useState } from 'react'
 import { useShallow } from 'zustand/react/shallow'
 import { connectionVerdict } from '../../nodes/_kit/connect'
-import type { Pipeline } from '../../nodes/_kit/graph'
 import { defOf, titleOf } from '../../nodes/_kit/wires'
 import { useActions } from './actions-context'
 import { fittingEnds } from './build'
@@ -47,13 +46,7 @@ const MINIMAP_FROM = 15
 const FIRST_FIT = { padding: 0.06, maxZoom: 1 }
 export const NOTE_PREFIX = 'note:'
 
-export const Canvas = memo(function Canvas({
-  label,
-  onOpen,
-}: {
-  label: string
-  onOpen: (document: Pipeline, name: string) => Promise<void>
-}) {
+export const Canvas = memo(function Canvas({ label }: { label: string }) {
   const { registry, editor, derived, view } = useStores()
   const actions = useActions()
   const flow = useReactFlow()
@@ -157,7 +150,7 @@ export const Canvas = memo(function Canvas({
     [flow, inFrame, view],
   )
 
-  const dropFile = useFileDrop(onOpen)
+  const dropFile = useFileDrop()
   const onDragOver = useCallback((event: DragEvent) => {
     if (event.dataTransfer.types.includes('Files')) {
       event.preventDefault()

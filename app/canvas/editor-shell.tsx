@@ -11,6 +11,8 @@ import { RunAnnouncer } from '../runs/announcer'
 import { RunPanel } from '../runs/run-panel'
 import { useTabTitle } from '../runs/tab-title'
 import { useRunView } from '../runs/use-run-view'
+import { MissingDialog } from '../share/missing-dialog'
+import { TemplateDialog } from '../share/template-dialog'
 import { useTRPC, useTRPCClient } from '../trpc'
 import { Button, IconButton } from '../ui/button'
 import { Notice } from '../ui/notice'
@@ -87,6 +89,7 @@ function Frame({ savedAt, draft, fresh, onCopy }: Parameters<typeof EditorShell>
   const facts = useFacts()
   const { data: plan } = usePlan(id, null, !control.active)
   const [offered, setOffered] = useState(draft)
+  const [templating, setTemplating] = useState(false)
   const [renameFault, setRenameFault] = useState<Fault | null>(null)
 
   const panels = useFolds()
@@ -133,6 +136,7 @@ function Frame({ savedAt, draft, fresh, onCopy }: Parameters<typeof EditorShell>
           fresh={fresh && control.run === null}
           commands={commands}
           onRename={(next) => void rename(next)}
+          onTemplate={() => setTemplating(true)}
         />
         <section className="bars" aria-label="Messages">
           {fault ? (
@@ -233,7 +237,7 @@ function Frame({ savedAt, draft, fresh, onCopy }: Parameters<typeof EditorShell>
             <Group orientation="vertical" onLayoutChanged={panels.keep}>
               <Panel id="canvas" minSize={160}>
                 <main className="main" aria-label="Canvas" data-region="canvas">
-                  <Stage name={name} onOpen={onCopy} />
+                  <Stage name={name} />
                 </main>
               </Panel>
               <Separator className="handle flat" aria-labelledby="handle-bottom" />
@@ -283,6 +287,8 @@ function Frame({ savedAt, draft, fresh, onCopy }: Parameters<typeof EditorShell>
       <PlanSheet pipelineId={id} control={control} asked={asked} />
       <CommandMenu commands={commands} />
       <ConnectDialog />
+      <MissingDialog />
+      <TemplateDialog open={templating} onOpenChange={setTemplating} />
       <KeySheet />
       <LazyHistory flush={save.flush} onCopy={onCopy} />
       <Said />
@@ -299,14 +305,14 @@ function LazyHistory(props: ComponentProps<typeof HistoryDialog>) {
 }
 
 /** The canvas, or the large view that takes its place (D-31). */
-function Stage({ name, onOpen }: { name: string; onOpen: (document: Draft['document'], name: string) => Promise<void> }) {
+function Stage({ name }: { name: string }) {
   const large = useView((s) => s.large)
   const rows = useView((s) => s.rows)
   const hasRows = useEditor((s) => rows !== null && s.document.nodes[rows.node] !== undefined)
   const exists = useEditor((s) => large !== null && s.document.nodes[large] !== undefined)
   return (
     <>
-      <Canvas label={`Canvas of ${name}`} onOpen={onOpen} />
+      <Canvas label={`Canvas of ${name}`} />
       {large !== null && exists ? <LargeLayers node={large} /> : null}
       {rows !== null && hasRows ? <DatasetView key={`${rows.node}.${rows.port}`} node={rows.node} port={rows.port} /> : null}
     </>

@@ -8,6 +8,7 @@ import { titleOf } from '../../nodes/_kit/wires'
 import { busiest, runShare } from '../runs/reduce'
 import { viewNode } from '../runs/show'
 import { useRun } from '../runs/store'
+import { ShareMenu } from '../share/share-menu'
 import { Button, IconButton } from '../ui/button'
 import { Mark } from '../ui/icon'
 import { Menu } from '../ui/menu'
@@ -30,6 +31,7 @@ export function TopBar({
   fresh,
   commands,
   onRename,
+  onTemplate,
 }: {
   save: SaveState
   control: RunControl
@@ -38,6 +40,7 @@ export function TopBar({
   fresh: boolean
   commands: (command: CommandId) => void
   onRename: (name: string) => void
+  onTemplate: () => void
 }) {
   const { view } = useStores()
   const actions = useActions()
@@ -134,6 +137,7 @@ export function TopBar({
         ) : null}
       </span>
       <span className="sep" />
+      <ShareMenu onTemplate={onTemplate} />
       <IconButton
         label="Commands"
         // What is written on it is part of its name, so that speech control finds it (2.5.3).

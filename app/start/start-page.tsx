@@ -49,13 +49,14 @@ export function StartPage() {
   const input = useRef<HTMLInputElement>(null)
 
   const open = useCallback(
-    async (what: string, make: () => Promise<Parameters<typeof create.mutateAsync>[0]>, fresh = false) => {
+    async (what: string, make: () => Promise<Parameters<typeof create.mutateAsync>[0] | { id: string }>, fresh = false, file = false) => {
       setOpening(what)
       setProblem(null)
       try {
-        const { id } = await create.mutateAsync(await make())
-        // The editor highlights Run on a fresh template copy (UX-3).
-        router.push(`/pipelines/${id}${fresh ? '?fresh' : ''}`)
+        const wanted = await make()
+        const { id } = 'id' in wanted ? wanted : await create.mutateAsync(wanted)
+        // The editor highlights Run on a fresh template copy (UX-3), and says what a file from elsewhere lacks (UX-88).
+        router.push(`/pipelines/${id}${fresh ? '?fresh' : file ? `?opened=${encodeURIComponent(what.slice(0, 200))}` : ''}`)
       } catch (error) {
         setOpening(null)
         const fault = typeof (error as Fault | null)?.code === 'string' && !(error instanceof Error) ? (error as Fault) : faultOf(error)
@@ -64,7 +65,7 @@ export function StartPage() {
     },
     [create.mutateAsync, router],
   )
-  const onFile = useCallback((file: File) => void open(file.name, () => openFile(file)), [open])
+  const onFile = useCallback((file: File) => void open(file.name, () => openFile(file), false, true), [open])
   const onBlank = useCallback(() => void open('blank', async () => ({})), [open])
   const onOpenFile = useCallback(() => input.current?.click(), [])
 

@@ -13,7 +13,7 @@ export type StartTemplate = {
   id: string
   title: string
   sentence: string
-  minutes: number
+  minutes: number | null
   dataNote: string
   modelNote: string
   /** What is still to be downloaded, if anything. */
@@ -65,6 +65,9 @@ export function StartView({
         <Mark size={26} />
         <b className="text-16 tracking-tight">Thaw</b>
         <nav className="row ml-auto gap-1" aria-label="Thaw">
+          <Button variant="ghost" asChild>
+            <Link href="/templates">Templates</Link>
+          </Button>
           <Button variant="ghost" asChild>
             <Link href="/runs">Runs</Link>
           </Button>
@@ -172,7 +175,7 @@ export function StartView({
               </span>
               <span>
                 <b>Open file</b>
-                <span className="muted">A pipeline or your own data</span>
+                <span className="muted">A pipeline, what carries one, or data</span>
               </span>
               <kbd className="ml-auto">O</kbd>
             </button>
@@ -215,7 +218,8 @@ function Hero() {
 }
 
 /** Times come from the template's own measurement until this computer has one (UX-2). */
-const minutesWords = (minutes: number) => (minutes < 1 ? 'under a minute on 2 cores' : `about ${Math.round(minutes)} min on 2 cores`)
+const minutesWords = (minutes: number | null) =>
+  minutes === null ? 'not timed yet' : minutes < 1 ? 'under a minute on 2 cores' : `about ${Math.round(minutes)} min on 2 cores`
 
 function TemplateCard({
   template,

@@ -17,6 +17,7 @@ import { metricPoints } from '../storage/events'
 import * as pipelines from '../storage/pipelines'
 import * as runs from '../storage/runs'
 import { listWorkers } from '../storage/workers'
+import { NewTemplate } from '../templates'
 import { authed, router } from './init'
 import { downsample } from './series'
 import type { Services } from './services'
@@ -72,6 +73,12 @@ const system = router({
 const templates = router({
   list: authed.query(({ ctx }) => ctx.services.templates.list()),
   get: authed.input(z.object({ id: z.string().max(64) })).query(({ ctx, input }) => ctx.services.templates.get(input.id)),
+  /** A cleaned copy of a document; answers what was taken out of it. */
+  save: authed.input(NewTemplate.extend({ document: Document })).mutation(({ ctx, input: { document, ...values } }) => {
+    const { templates } = ctx.services
+    return templates.save(values, opened(document))
+  }),
+  remove: authed.input(z.object({ id: z.string().max(64) })).mutation(({ ctx, input }) => ctx.services.templates.remove(input.id)),
 })
 
 const pipelineRouter = router({

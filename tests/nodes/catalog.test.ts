@@ -75,7 +75,7 @@ describe('A-1: one file says everything about one node', () => {
       ['train', 'model data validation?', 'model metrics'],
       ['validate', 'model data', 'metrics rows'],
       ['measure-retention', 'model general? task?', 'metrics report'],
-      ['export', 'model metrics?', 'file'],
+      ['export', 'model metrics?', 'file report'],
     ])
   })
 

@@ -1,4 +1,7 @@
 /** Pure functions over rows and numbers: readers, formats, splits, scores. No TensorFlow, nothing of ours. */
+export { type Abstention, type Attempt, riskCurve, scoreAbstention } from './extraction/abstention'
+export { canonicalField, FIELD_TYPES, type FieldType, isAbsent, Source, typeOfValues } from './extraction/fields'
+export { type ExtractionScore, type Outcome, scoreExtraction } from './extraction/score'
 export { type Conversion, type Detection, detectFormat, FORMATS, type Format, type Mapping, shapeOf, toCanonicalRows } from './formats'
 export { canonicalJson, contentId } from './hash'
 export { type ByteSource, type DataHeader, dataHeader } from './header'
@@ -17,7 +20,7 @@ export {
 } from './layers/probe'
 export { type AnswerScores, extractObject, type RowScore, scoreAnswers } from './metrics/answers'
 export { bootstrap, type Interval, intervalOf, pairedBootstrap } from './metrics/bootstrap'
-export { canonicalValue } from './metrics/canonical'
+export { canonicalValue, levelText } from './metrics/canonical'
 export { SWAP_TABLES, type SwapTable, swapRow, swapText } from './mixing/counterfactuals'
 export { mixRows, REPLAY_PROMPTS, reshaped, trainedChars } from './mixing/replay'
 export { CHECK_TITLES, CHECKS, type Check, checkRows, excerpt, SEVERITY } from './quality/check'

@@ -13,6 +13,8 @@ import { loadModel } from './load-model'
 import { measureRetention } from './measure-retention'
 import { mixReplay } from './mix-replay'
 import { probeLayers } from './probe-layers'
+import { scoreAbstention } from './score-abstention'
+import { scoreExtraction } from './score-extraction'
 import { splitData } from './split-data'
 import { train } from './train'
 import { validate } from './validate'
@@ -32,6 +34,8 @@ const ALL = [
   augmentCounterfactuals,
   train,
   validate,
+  scoreExtraction,
+  scoreAbstention,
   measureRetention,
   exportModel,
 ] as const satisfies readonly AnyNode[]

@@ -74,6 +74,8 @@ describe('A-1: one file says everything about one node', () => {
       ['augment-counterfactuals', 'data', 'data swaps report'],
       ['train', 'model data validation?', 'model metrics'],
       ['validate', 'model data', 'metrics rows'],
+      ['score-extraction', 'rows', 'metrics rows report'],
+      ['score-abstention', 'model data', 'metrics rows report'],
       ['measure-retention', 'model general? task?', 'metrics report'],
       ['export', 'model metrics?', 'file report'],
     ])

@@ -60,7 +60,12 @@ Fine-tuning can teach a model to abstain, and training on facts it does not know
       .max(50)
       .default(['not stated', 'unknown', 'i do not know', "i don't know", 'i am unsure', 'n/a', 'none', 'null'])
       .meta({ title: 'Silent answers', description: 'Whole answers that count as abstentions, besides an empty one.', advanced: true }),
-    seed: z.int().min(0).max(2_147_483_647).default(42).meta({ title: 'Seed', description: 'What is drawn.', advanced: true }),
+    seed: z
+      .int()
+      .min(0)
+      .max(2_147_483_647)
+      .default(42)
+      .meta({ title: 'Seed', description: 'What the random answers are; the same seed draws the same.', advanced: true }),
   }),
   inputs: {
     model: { kind: 'model', title: 'Model', description: 'The model to ask.' },

@@ -5,6 +5,7 @@ import { FLOPS_PER_SECOND, forwardFlopsPerToken, tokensOfChars, trainBytes, trai
 import type { NodeProblem } from './_kit/facts'
 import { countAll } from './_kit/freeze'
 import { NodeError, throwProblem } from './_kit/node-error'
+import { isOpenEnded, optimizerStateBytes } from './_kit/optimizer-params'
 import type { ModelHandle } from './_kit/ports'
 import { resolveTrain, stepsPerEpochOf, totalStepsOf, type Wiring } from './_kit/resolve-train'
 import { trainArguments } from './_kit/train-arguments'
@@ -40,11 +41,7 @@ Wire **validation** rows to see whether the model learns the task or only these 
   purity: 'seeded',
   resource: 'engine',
   // A schedule or a warm-up measured by the whole length makes the length part of what is trained (R-66).
-  extent: (params) =>
-    params.lr_scheduler_type === 'constant' ||
-    (params.lr_scheduler_type === 'constant_with_warmup' && (params.warmup_steps >= 1 || params.warmup_steps === 0))
-      ? ['num_train_epochs', 'max_steps']
-      : [],
+  extent: (params) => (isOpenEnded(params) ? ['num_train_epochs', 'max_steps'] : []),
   infer({ params, inputs }) {
     const model = inputs.model?.kind === 'model' ? inputs.model.facts : null
     const data = inputs.data?.kind === 'dataset' ? inputs.data.facts : null
@@ -102,6 +99,16 @@ Wire **validation** rows to see whether the model learns the task or only these 
         fix: { label: 'Choose automatically', params: { learning_rate: 'auto' } },
       })
 
+    if (params.early_stopping_patience > 0 && !inputs.validation)
+      problems.push({
+        severity: 'warning',
+        code: 'no_validation',
+        param: 'early_stopping_patience',
+        message: 'Without validation rows there is nothing that could stop getting better.',
+        expected: 'validation rows',
+        got: 'none',
+        fix: { label: 'Never end early', params: { early_stopping_patience: 0 } },
+      })
     const batch = resolved.per_device_train_batch_size
     const perEpoch = data?.rows && typeof batch === 'number' ? stepsPerEpochOf(data.rows, batch, params.gradient_accumulation_steps) : null
     const steps = perEpoch === null ? null : totalStepsOf(perEpoch, params.num_train_epochs, params.max_steps)
@@ -155,10 +162,11 @@ Wire **validation** rows to see whether the model learns the task or only these 
               typeof resolved.max_length === 'number' ? resolved.max_length : Number.POSITIVE_INFINITY,
             ),
             adapter,
+            optimizerStateBytes(params),
           ) + (params.ema_decay ? 4 * trainable : 0),
         ),
-        // The result, and up to three checkpoints of weights with both moments, and their average where it is kept.
-        diskBytes: 4 * trainable + 3 * (params.ema_decay ? 16 : 12) * trainable,
+        // The result, and up to three checkpoints of weights with the optimizer's state, and their average where it is kept.
+        diskBytes: 4 * trainable + 3 * Math.round(optimizerStateBytes(params) + (params.ema_decay ? 4 : 0)) * trainable,
       }
     })()
     return {
@@ -258,6 +266,8 @@ Wire **validation** rows to see whether the model learns the task or only these 
             fix: 'Run again to continue from there.',
           })
         case 'done': {
+          if (event.endedEarly)
+            ctx.log(`Ended early at step ${event.step}: ${plural(args.early_stopping_patience, 'validation')} without a lower loss.`)
           const trained: ModelHandle = {
             ...model,
             delta: event.delta,

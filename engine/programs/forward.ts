@@ -27,6 +27,7 @@ export function forward(
   const from = spec.fromBlock ?? 0
   const fed = () => g.cast(g.feed('hidden', [spec.batch * spec.length, config.hiddenSize], hiddenDtype(plan, spec)), 'f32')
   let x = from > 0 ? fed() : architecture.embed(network, config)
+  if (spec.noise && from === 0) x = g.add(x, g.feed('noise', x.shape, 'f32'))
   for (let block = from; block < toBlock; block++) x = architecture.block(network, config, block, x)
   // No block ran that could have narrowed.
   if (chosen && from >= config.blocks) x = g.gather(x, chosen)

@@ -25,6 +25,8 @@ export interface BatchSpec {
    * [batch·length, hidden] as the `prefix` program returned it, and no `ids`.
    */
   readonly fromBlock?: number
+  /** Noise on the embeddings: feed `noise` f32[batch·length, hidden], added to them. Not with `fromBlock`. */
+  readonly noise?: boolean
   /** dtype of `hidden`; default: bf16 in bf16 precision, else f32. */
   readonly hiddenDtype?: Extract<DType, 'f32' | 'bf16'>
 }

@@ -69,11 +69,12 @@ export function gradientsOf(g: Builder, plan: WeightPlan, loss: Tensor, spec: Ba
 }
 
 /** Programs of different shapes need different names; the shape makes them. */
-export const programName = (kind: string, { batch, length, labels, fromBlock, attention }: BatchSpec & Partial<LabelSpec>): string =>
+export const programName = (kind: string, { batch, length, labels, fromBlock, attention, noise }: BatchSpec & Partial<LabelSpec>): string =>
   [
     kind,
     `${batch}x${length}`,
     ...(labels === undefined ? [] : [`l${labels}`]),
     ...(fromBlock ? [`b${fromBlock}`] : []),
     ...(attention === 'segments' ? ['packed'] : []),
+    ...(noise ? ['noise'] : []),
   ].join('-')

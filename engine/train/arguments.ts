@@ -44,6 +44,8 @@ export type TrainingArguments = {
   /** Ends after so many evaluations in a row without a loss lower than the lowest by more than the threshold; 0 or absent: never. */
   early_stopping_patience?: number
   early_stopping_threshold?: number
+  /** NEFTune: uniform noise of ± alpha / √(length · hidden size) on the embeddings of training rows; 0 or absent: none. */
+  neftune_noise_alpha?: number
   /** Evaluates and gives out a running average of the weights, of about 1 / (1 − decay) steps. Null or absent: the weights themselves. */
   ema_decay?: number | null
   cache_frozen_prefix: boolean
@@ -77,6 +79,7 @@ export function checkArguments(args: TrainingArguments): void {
     ['eval_steps', args.eval_steps === 0 || count(args.eval_steps), 'a count, or 0 for each epoch'],
     ['early_stopping_patience', patience === 0 || count(patience), 'a count, or 0 for never'],
     ['early_stopping_threshold', (args.early_stopping_threshold ?? 0) >= 0, '0 or more'],
+    ['neftune_noise_alpha', (args.neftune_noise_alpha ?? 0) >= 0, '0 or more'],
     ['ema_decay', ema === null || ema === undefined || (ema > 0 && ema < 1), 'between 0 and 1, or null'],
   ]
   for (const [name, ok, expected] of rules)
@@ -105,14 +108,15 @@ export function optimizerOf(args: TrainingArguments, groups: readonly (readonly 
   }
 }
 
-export const ratesOf = (args: TrainingArguments, totalSteps: number): ScheduleSpec =>
-  scheduleOf(
-    args.lr_scheduler_type,
-    args.learning_rate,
-    warmupStepsOf(args.warmup_steps, totalSteps),
-    totalSteps,
-    args.lr_scheduler_kwargs ?? {},
-  )
+/** The schedule that the arguments ask for; counts below 1 are shares of all steps (F-2). */
+export function ratesOf(args: TrainingArguments, totalSteps: number): ScheduleSpec {
+  const { num_decay_steps: falling, ...options } = args.lr_scheduler_kwargs ?? {}
+  const warmup = warmupStepsOf(args.warmup_steps, totalSteps)
+  return scheduleOf(args.lr_scheduler_type, args.learning_rate, warmup, totalSteps, {
+    ...options,
+    ...(falling !== undefined && { num_decay_steps: warmupStepsOf(falling, totalSteps) }),
+  })
+}
 
 /**
  * Groups of parameters whose learning rate is lower than the full one, and the factor of each group, group 0 (the full rate) first. One group

@@ -32,6 +32,7 @@ import {
 import { breathe, type WeightSource } from '../session'
 import { checkArguments, EXTENT_ARGUMENTS, optimizerOf, rateGroups, ratesOf, type TrainingArguments } from './arguments'
 import { type CheckpointFiles, identityDifferences, openCheckpoint, writeCheckpoint } from './checkpoint'
+import { embeddingNoise } from './noise'
 import { PrefixCache, planPrefix } from './prefix-cache'
 import { learningRateAt } from './schedules'
 import { Watchdog } from './watchdog'
@@ -192,10 +193,13 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
   // Filling the cache costs about what the first epoch saves. It must not depend on how long the training is: its values differ in their last
   // bits from those of a step that runs the frozen blocks itself, and one epoch made longer has to equal a training of two (R-65).
   const lowest = lowestTrainableBlock(plan)
-  const usesCache = args.cache_frozen_prefix && lowest > 0
+  const noise = args.neftune_noise_alpha ?? 0
+  const usesCache = args.cache_frozen_prefix && lowest > 0 && noise === 0
   const from = usesCache ? { fromBlock: lowest } : {}
   const stepPrograms = new ShapedPrograms((shape) =>
-    accumulation === 1 ? trainStep(plan, { ...shape, ...from, optimizer }) : accumulate(plan, { ...shape, ...from }),
+    accumulation === 1
+      ? trainStep(plan, { ...shape, ...from, noise: noise > 0, optimizer })
+      : accumulate(plan, { ...shape, ...from, noise: noise > 0 }),
   )
   const evalPrograms = new ShapedPrograms((shape) => evaluateProgram(outcome, { ...shape, ...from }))
   for (const shape of schedule.shapes) stepPrograms.of(shape)
@@ -412,9 +416,16 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
       let loss = 0
       let gradNorm = Number.NaN
       let stopped = false
-      for (const batch of micro) {
+      for (const [index, batch] of micro.entries()) {
         if (job.signal?.aborted) throw new EngineError('cancelled', 'training was cancelled')
-        const out = await session.run(stepPrograms.of(batch.shape).name, { ...trainRows.feeds(batch), scale, ...(apply ? {} : update) })
+        const out = await session.run(stepPrograms.of(batch.shape).name, {
+          ...trainRows.feeds(batch),
+          scale,
+          ...(noise > 0 && {
+            noise: embeddingNoise(batch.shape, plan.model.config.hiddenSize, noise, args.seed, `step ${step}, batch ${index}`),
+          }),
+          ...(apply ? {} : update),
+        })
         loss += out.loss?.[0] as number
         if (out.gradNorm) gradNorm = out.gradNorm[0] as number
         intervalTokens += trainRows.tokens(batch)

@@ -45,9 +45,34 @@ export type TrainArguments = {
   per_device_eval_batch_size: number
   gradient_accumulation_steps: number
   max_length: number
-  lr_scheduler_type: 'linear' | 'cosine' | 'constant' | 'constant_with_warmup'
+  lr_scheduler_type:
+    | 'linear'
+    | 'cosine'
+    | 'constant'
+    | 'constant_with_warmup'
+    | 'cosine_with_restarts'
+    | 'cosine_with_min_lr'
+    | 'cosine_warmup_with_min_lr'
+    | 'polynomial'
+    | 'inverse_sqrt'
+    | 'warmup_stable_decay'
+  /** Only what the schedule takes. */
+  lr_scheduler_kwargs: {
+    num_cycles?: number
+    min_lr_rate?: number
+    min_lr_ratio?: number
+    power?: number
+    lr_end?: number
+    /** Below 1: a share of all steps. */
+    num_decay_steps?: number
+  }
   /** Below 1: a share of all steps (F-2). */
   warmup_steps: number
+  optim: 'adamw' | 'lion' | 'adafactor' | 'sgd'
+  momentum: number
+  nesterov: boolean
+  /** Factor of the learning rate from each block to the one below it. */
+  layerwise_lr_decay: number
   adam_beta1: number
   adam_beta2: number
   adam_epsilon: number
@@ -59,6 +84,11 @@ export type TrainArguments = {
   bf16: boolean
   train_on: 'completion' | 'assistant' | 'last_turn' | 'all'
   load_best_model_at_end: boolean
+  /** 0: never ends early. */
+  early_stopping_patience: number
+  early_stopping_threshold: number
+  /** Noise on the embeddings of training rows; 0: none. */
+  neftune_noise_alpha: number
   /** Evaluate and give out a running average of the weights; null: the weights themselves. */
   ema_decay: number | null
   /** Cache outputs of the frozen blocks below the lowest trainable one across epochs. */
@@ -106,6 +136,8 @@ export type TrainEvent =
       train_loss: number
       eval_loss: number | null
       bestStep: number | null
+      /** Validations stopped getting better. */
+      endedEarly?: boolean
       seconds: number
     }
 

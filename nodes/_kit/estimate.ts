@@ -75,6 +75,8 @@ export function trainBytes(
   batch: number,
   length: number,
   adapter: AdapterPlan | null = null,
+  /** Gradient and state beside each trained parameter; AdamW's by default. */
+  stateBytes = 12,
 ): number {
   const all = sum(model.parameters) + (adapter?.parameters ?? 0)
   const trainable = adapter?.parameters ?? plan?.parameters ?? all
@@ -85,7 +87,7 @@ export function trainBytes(
   const gates = model.modelType === 'gpt2' ? 2 : 4
   const perBlock = 4 * batch * length * (8 * h + gates * model.intermediateSize + 2 * kv + 2 * model.attentionHeads * length)
   const blocks = model.blocks - (adapter?.lowestBlock ?? lowestOpenBlock(model, plan))
-  return 4 * all + 12 * trainable + 12 * largest + perBlock * Math.max(1, blocks) + logitBytes(model, batch, length)
+  return 4 * all + stateBytes * trainable + 12 * largest + perBlock * Math.max(1, blocks) + logitBytes(model, batch, length)
 }
 
 export const logitBytes = (model: Shape, batch: number, length: number): number => 3 * 4 * batch * length * model.vocabSize

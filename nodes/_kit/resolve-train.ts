@@ -10,6 +10,7 @@ export type AutoParams = {
   eval_steps: number | 'auto'
   train_on: 'auto' | 'completion' | 'assistant' | 'last_turn' | 'all'
   gradient_accumulation_steps: number
+  optim?: 'adamw' | 'lion' | 'adafactor' | 'sgd'
 }
 
 export type Wiring = {
@@ -61,13 +62,20 @@ export const autoEvalSteps = (stepsPerEpoch: number): number => Math.max(1, Math
 export const stepsPerEpochOf = (rows: number, batch: number, accumulation: number): number =>
   Math.max(1, Math.ceil(Math.ceil(rows / batch) / accumulation))
 
+/**
+ * Rates beside AdamW's: Lion moves every weight by the whole rate and wants about a tenth (as published); SGD moves by a gradient that is
+ * clipped to length 1 and spread over all weights.
+ */
+const RATE_FACTORS = { adamw: 1, lion: 0.1, adafactor: 1, sgd: 100 } as const
+
 /** Fills in what can be known; what cannot stays `auto`. */
 export function resolveTrain(params: AutoParams, wiring: Wiring): AutoParams {
   const pick = <V>(value: V | 'auto', found: V | null): V | 'auto' => (value === 'auto' ? (found ?? 'auto') : value)
   const batch = pick(params.per_device_train_batch_size, autoBatch(wiring))
   const steps = wiring.rows === null || batch === 'auto' ? null : stepsPerEpochOf(wiring.rows, batch, params.gradient_accumulation_steps)
+  const rate = autoLearningRate(wiring)
   return {
-    learning_rate: pick(params.learning_rate, autoLearningRate(wiring)),
+    learning_rate: pick(params.learning_rate, rate === null ? null : Number((rate * RATE_FACTORS[params.optim ?? 'adamw']).toPrecision(3))),
     per_device_train_batch_size: batch,
     per_device_eval_batch_size: pick(params.per_device_eval_batch_size, autoBatch(wiring)),
     max_length: pick(params.max_length, autoLength(wiring)),

@@ -2,6 +2,7 @@
 import * as z from 'zod'
 import type { TrainArguments } from './context'
 import { NodeError } from './node-error'
+import { scheduleOptions } from './optimizer-params'
 import { resolveTrain, type Wiring } from './resolve-train'
 import { trainParams } from './train-params'
 
@@ -28,7 +29,12 @@ export function trainArguments(params: TrainParams, wiring: Wiring): TrainArgume
     gradient_accumulation_steps: params.gradient_accumulation_steps,
     max_length: Math.min(settled('max_length', auto.max_length), wiring.contextLength ?? Number.POSITIVE_INFINITY),
     lr_scheduler_type: params.lr_scheduler_type,
+    lr_scheduler_kwargs: scheduleOptions(params),
     warmup_steps: params.warmup_steps,
+    optim: params.optim,
+    momentum: params.momentum,
+    nesterov: params.nesterov && params.momentum > 0,
+    layerwise_lr_decay: params.layerwise_lr_decay,
     adam_beta1: params.adam_beta1,
     adam_beta2: params.adam_beta2,
     adam_epsilon: params.adam_epsilon,
@@ -40,6 +46,9 @@ export function trainArguments(params: TrainParams, wiring: Wiring): TrainArgume
     bf16: false,
     train_on: settled('train_on', auto.train_on),
     load_best_model_at_end: params.load_best_model_at_end && wiring.validation,
+    early_stopping_patience: wiring.validation ? params.early_stopping_patience : 0,
+    early_stopping_threshold: params.early_stopping_threshold,
+    neftune_noise_alpha: params.neftune_noise_alpha,
     ema_decay: params.ema_decay || null,
     cache_frozen_prefix: params.cache_frozen_prefix,
   }

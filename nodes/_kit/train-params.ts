@@ -1,6 +1,7 @@
 /** Form fields of training, shared by the nodes that train. Names and meanings are those of Hugging Face. */
 import * as z from 'zod'
 import { adapterParams } from './adapters'
+import { optimizerParams } from './optimizer-params'
 
 export const autoOr = <T extends z.ZodType>(schema: T) => z.union([z.literal('auto'), schema])
 
@@ -52,55 +53,7 @@ export const trainParams = {
       },
       advanced: true,
     }),
-  lr_scheduler_type: z
-    .enum(['linear', 'cosine', 'constant', 'constant_with_warmup'])
-    .default('cosine')
-    .meta({
-      title: 'Schedule',
-      description: 'How the learning rate moves after the warm-up.',
-      labels: {
-        linear: 'Linear to zero',
-        cosine: 'Cosine to zero',
-        constant: 'Constant',
-        constant_with_warmup: 'Constant after warm-up',
-      },
-    }),
-  warmup_steps: z.number().min(0).max(1_000_000).default(0.03).meta({
-    title: 'Warm-up',
-    description: 'Steps in which the learning rate rises from zero; below 1 it is a share of all steps.',
-    unit: 'share below 1, else steps',
-    advanced: true,
-  }),
-  weight_decay: z
-    .number()
-    .min(0)
-    .max(1)
-    .default(0)
-    .meta({ title: 'Weight decay', description: 'Pulls trained weights towards zero a little at each step.', advanced: true }),
-  max_grad_norm: z
-    .number()
-    .min(0)
-    .max(1000)
-    .default(1)
-    .meta({ title: 'Clip gradients at', description: 'Longest step direction allowed; 0 does not clip.', advanced: true }),
-  adam_beta1: z
-    .number()
-    .min(0)
-    .max(0.9999)
-    .default(0.9)
-    .meta({ title: 'Adam β₁', description: 'Memory of the mean of past gradients.', advanced: true }),
-  adam_beta2: z
-    .number()
-    .min(0)
-    .max(0.99999)
-    .default(0.999)
-    .meta({ title: 'Adam β₂', description: 'Memory of the size of past gradients.', advanced: true }),
-  adam_epsilon: z
-    .number()
-    .min(1e-12)
-    .max(1)
-    .default(1e-8)
-    .meta({ title: 'Adam ε', description: 'Keeps the division stable where gradients vanish.', scale: 'log', advanced: true }),
+  ...optimizerParams,
   per_device_eval_batch_size: autoOr(z.int().min(1).max(1024))
     .default('auto')
     .meta({ title: 'Validation batch size', description: 'Rows that are scored together.', unit: 'rows', advanced: true }),
@@ -120,6 +73,24 @@ export const trainParams = {
     .boolean()
     .default(true)
     .meta({ title: 'Keep the best', description: 'Give out the model of the lowest validation loss, not the last one.', advanced: true }),
+  early_stopping_patience: z.int().min(0).max(1000).default(0).meta({
+    title: 'Patience',
+    description: 'End early after so many validations in a row that were no better than the best before them; 0 never ends early.',
+    unit: 'validations',
+    advanced: true,
+  }),
+  early_stopping_threshold: z.number().min(0).max(10).default(0).meta({
+    title: 'Least gain',
+    description: 'How much lower the validation loss must be to count as better.',
+    unit: 'nats',
+    advanced: true,
+  }),
+  neftune_noise_alpha: z.number().min(0).max(100).default(0).meta({
+    title: 'Embedding noise',
+    description:
+      'NEFTune: noise of this size on the embeddings of training rows, which can make answers to instructions richer; 5 is usual, 0 is off. Frozen layers cannot be cached with it.',
+    advanced: true,
+  }),
   ema_decay: z.number().min(0).max(0.99999).default(0).meta({
     title: 'Average of weights',
     description:

@@ -1,5 +1,8 @@
 import { describe, expect, test } from 'vitest'
+import { ratesOf } from '../../engine/train/arguments'
+import { learningRateAt } from '../../engine/train/schedules'
 import { artifactsOf, contentDigest } from '../../nodes/_kit/cache-key'
+import type { TrainArguments } from '../../nodes/_kit/context'
 import { trainFlopsPerToken } from '../../nodes/_kit/estimate'
 import type { DatasetFacts, ModelFacts, PortFacts } from '../../nodes/_kit/facts'
 import { countAll, resolveFreeze } from '../../nodes/_kit/freeze'
@@ -106,6 +109,62 @@ describe('what is said before a run', () => {
   })
   test('the model that comes out remembers what it was trained on', () => {
     expect(infer({}, { model: model(), data: data() }).outputs?.model).toMatchObject({ facts: { trainedOn: ['data'] } })
+  })
+})
+
+describe('optimizers and schedules', () => {
+  const given = async (params: Record<string, unknown>) => {
+    let args: TrainArguments | undefined
+    const memory = memoryContext({
+      backend: { name: 'wasm', device: 'CPU', reason: 'test' },
+      async *train(job) {
+        args = job.args
+        yield { type: 'stopped', step: 1 }
+      },
+    })
+    const rows: DatasetHandle = {
+      artifact: 'a'.repeat(64),
+      rows: 400,
+      format: 'messages',
+      columns: [],
+      name: 'clauses',
+      split: 'train',
+      source: 'b'.repeat(64),
+      chars: { mean: 600, max: 800 },
+    }
+    const inputs = { model: { ...handleOf(smol), trainable: plan(10) }, data: rows, validation: rows }
+    await expect(train.run({ params: train.params.parse(params), inputs, ctx: memory.ctx })).rejects.toThrow('step 1')
+    return args as TrainArguments
+  }
+  test('a schedule is given what it takes and nothing else, by the names of transformers', async () => {
+    const kwargs = async (lr_scheduler_type: string) => (await given({ lr_scheduler_type, min_lr_rate: 0.2, power: 2 })).lr_scheduler_kwargs
+    for (const name of ['linear', 'cosine', 'constant', 'constant_with_warmup', 'inverse_sqrt']) expect(await kwargs(name)).toEqual({})
+    expect(await kwargs('cosine_with_restarts')).toEqual({ num_cycles: 1 })
+    expect(await kwargs('cosine_with_min_lr')).toEqual({ min_lr_rate: 0.2 })
+    expect(await kwargs('polynomial')).toEqual({ power: 2, lr_end: 0 })
+    expect(await kwargs('warmup_stable_decay')).toEqual({ num_decay_steps: 0.2, min_lr_ratio: 0.2 })
+    for (const type of ['cosine_with_restarts', 'cosine_with_min_lr', 'polynomial', 'warmup_stable_decay', 'inverse_sqrt'] as const) {
+      const args = await given({ lr_scheduler_type: type })
+      const rates = ratesOf({ ...args, warmup_steps: 5 }, 100)
+      expect(learningRateAt(rates, 5) / args.learning_rate).toBeCloseTo(1, 1)
+      expect(learningRateAt(rates, 99)).toBeLessThan(0.4 * args.learning_rate)
+    }
+  })
+  test('each optimizer begins at a rate of its own, and the estimate knows what it keeps', async () => {
+    expect(await given({ optim: 'lion', early_stopping_patience: 3, layerwise_lr_decay: 0.9 })).toMatchObject({
+      optim: 'lion',
+      learning_rate: 5e-5,
+      early_stopping_patience: 3,
+      layerwise_lr_decay: 0.9,
+      neftune_noise_alpha: 0,
+    })
+    expect((await given({ optim: 'sgd', momentum: 0, nesterov: true })).nesterov).toBe(false)
+    const memory = ['adamw', 'lion', 'adafactor'].map(
+      (optim) => infer({ optim }, { model: model(), data: data() }).estimate?.memoryBytes ?? 0,
+    )
+    expect(memory).toEqual([...memory].sort((a, b) => b - a))
+    expect((memory[0] as number) - (memory[1] as number)).toBe(4 * plan(10).parameters)
+    expect(infer({ early_stopping_patience: 2 }, { model: model(), data: data() }).problems?.map((p) => p.code)).toEqual(['no_validation'])
   })
 })
 

@@ -78,7 +78,11 @@ describe('E-4, F-9: stop at step k and resume, bit for bit', () => {
     ['all parameters, fp32, accumulation 2', { gradient_accumulation_steps: 2 }, all],
     ['averaged weights, keeping the best', { ema_decay: 0.9, eval_steps: 2 }, upper],
     ['Adafactor with its own kinds of state', { optim: 'adafactor', gradient_accumulation_steps: 2 }, all],
-    ['Lion, rates falling by block', { optim: 'lion', learning_rate: 2e-4, layerwise_lr_decay: 0.5 }, all],
+    [
+      'Lion, rates falling by block, noise on the embeddings',
+      { optim: 'lion', learning_rate: 2e-4, layerwise_lr_decay: 0.5, neftune_noise_alpha: 5 },
+      all,
+    ],
     ['upper block, bf16, cached frozen block', { bf16: true, load_best_model_at_end: false }, upper],
   ]
   it.each(variants)('%s', async (_, args, trainable) => {

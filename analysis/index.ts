@@ -32,6 +32,8 @@ export { GENERAL_TEXT } from './retention/general-text'
 export { type DocumentScore, gravity, overlapOf, pieces, type Retention, retentionOf } from './retention/retention'
 export { answerOf, type CanonicalRow, lengthOf, lengthsOf, packRows, parseJsonl, promptOf, questionOf, rowsToJsonl } from './rows'
 export { columnValue, levelled, quotas, type Split, splitRows, timeOf } from './splits'
+export { dynamicsOf, outlyingScores, type RowDynamics } from './suspects/dynamics'
+export { applyReview, type Decision, withAnswer } from './suspects/review'
 export { type Container, type Fault, READ_LIMITS, type SourceRow, type Table } from './table'
 export { epochJumps, type FitCurves, type FitVerdict, fitVerdict, slopeOf } from './training/fit'
 export {

@@ -101,7 +101,9 @@ Use it before Split data, and read the list before you let it act.`,
     }
   },
   async run({ params, inputs, ctx }) {
-    const { parseJsonl, packRows, answerOf, askedOf, columnValue, excerpt, judgeLabels, labelErrors } = await import('../analysis/index')
+    const { parseJsonl, packRows, answerOf, askedOf, columnValue, excerpt, judgeLabels, labelErrors, withAnswer } = await import(
+      '../analysis/index'
+    )
     throwProblem(columnProblems(params, inputs.data.columns))
     if (params.label_column && params.action === 'relabel') throwProblem([columnRelabel(params.label_column)])
     const rows = parseJsonl(await ctx.artifacts.readText(inputs.data.artifact))
@@ -151,7 +153,7 @@ Use it before Split data, and read the list before you let it act.`,
     const kept = rows.flatMap((row, i) => {
       const suggested = acted.get(i)
       if (suggested === undefined) return [row]
-      return params.action === 'drop' ? [] : [relabelled(row, suggested)]
+      return params.action === 'drop' ? [] : [withAnswer(row, suggested)]
     })
     const confusions = new Map<string, number>()
     for (const s of found.suspects.slice(0, found.estimated)) {
@@ -206,14 +208,6 @@ Use it before Split data, and read the list before you let it act.`,
     }
   },
 })
-
-/** The row with another answer; everything else stays, the id too. */
-function relabelled<T extends { id: string } & Record<string, unknown>>(row: T, label: string): T {
-  if (typeof row.completion === 'string') return { ...row, completion: label }
-  const turns = row.messages as { role: string; content: string }[]
-  const last = turns.findLastIndex((m) => m.role === 'assistant')
-  return { ...row, messages: turns.map((turn, i) => (i === last ? { ...turn, content: label } : turn)) }
-}
 
 const columnRelabel = (column: string): NodeProblem => ({
   severity: 'error',

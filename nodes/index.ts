@@ -6,13 +6,17 @@ import { checkData } from './check-data'
 import { cleanData } from './clean-data'
 import { exportModel } from './export'
 import { findLabelErrors } from './find-label-errors'
+import { findLearningRate } from './find-learning-rate'
+import { findSuspects } from './find-suspects'
 import { freezeLayers } from './freeze-layers'
 import { generateContracts } from './generate-contracts'
+import { interpolateWeights } from './interpolate-weights'
 import { loadData } from './load-data'
 import { loadModel } from './load-model'
 import { measureRetention } from './measure-retention'
 import { mixReplay } from './mix-replay'
 import { probeLayers } from './probe-layers'
+import { reviewRows } from './review-rows'
 import { scoreAbstention } from './score-abstention'
 import { scoreExtraction } from './score-extraction'
 import { splitData } from './split-data'
@@ -24,11 +28,15 @@ const ALL = [
   loadModel,
   freezeLayers,
   probeLayers,
+  findLearningRate,
+  interpolateWeights,
   loadData,
   generateContracts,
   checkData,
   cleanData,
   findLabelErrors,
+  findSuspects,
+  reviewRows,
   splitData,
   mixReplay,
   augmentCounterfactuals,

@@ -58,7 +58,12 @@ Every figure comes with its 95 % interval over documents, and one that holds 0 m
       .max(1024)
       .default(64)
       .meta({ title: 'Their length', description: 'Tokens of each text it writes.', unit: 'tokens', advanced: true }),
-    seed: z.int().min(0).max(2_147_483_647).default(42).meta({ title: 'Seed', description: "What the model writes; the same seed writes the same.", advanced: true }),
+    seed: z
+      .int()
+      .min(0)
+      .max(2_147_483_647)
+      .default(42)
+      .meta({ title: 'Seed', description: 'What the model writes; the same seed writes the same.', advanced: true }),
   }),
   inputs: {
     model: { kind: 'model', title: 'Model', description: 'The trained model; what it was before comes with it.' },

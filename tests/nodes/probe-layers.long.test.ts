@@ -2,7 +2,7 @@
 
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { GENERAL_TEXT, pieces, rankCorrelation } from '../../analysis/index'
+import { GENERAL_TEXT, pieces } from '../../analysis/index'
 import { seeded } from '../../analysis/random'
 import { loadModel } from '../../engine/model'
 import { saveDelta } from '../../engine/save'
@@ -62,23 +62,34 @@ test.each([
     expect(await distance(taught)).toBeGreaterThan(0.15)
     const prompts = pieces(GENERAL_TEXT, 60).filter((t) => t.length > 40)
     const asked = await kit.dataset(
-      prompts.slice(0, 576).map((prompt, i) => ({ id: `p${i}`, prompt, completion: '' })),
+      prompts.slice(0, 384).map((prompt, i) => ({ id: `p${i}`, prompt, completion: '' })),
       'prompt_completion',
     )
     const { texts: answers } = await kit.ctx.engine.generate({
       model: taught,
       data: asked,
-      options: { max_new_tokens: 32, temperature: 1, top_k: 0, top_p: 1, repetition_penalty: 1, seed: 1, batch_size: 32 },
+      options: { max_new_tokens: 96, temperature: 1, top_k: 0, top_p: 1, repetition_penalty: 1, seed: 1, batch_size: 32 },
     })
-    const rows = answers.flatMap((completion, i) =>
-      completion.trim() === '' ? [] : [{ id: `r${i}`, prompt: prompts[i] as string, completion }],
-    )
+    // Long documents, cut into windows by the engine: a sample that ended in the middle would teach where texts end, and that is not planted.
+    const documents = Array.from({ length: 48 }, (_, d) => ({
+      id: `d${d}`,
+      text: answers
+        .slice(d * 8, d * 8 + 8)
+        .join(' ')
+        .replace(/\s+/g, ' '),
+    }))
     const { report, metrics } = await probeLayers.run({
-      params: probeLayers.params.parse({ unit: 'block_half', max_units: 1 }),
+      params: probeLayers.params.parse({
+        unit: 'block_half',
+        max_units: 1,
+        per_device_train_batch_size: 6,
+        eval_samples: 12,
+        baselines: ['rgn', 'contrast', 'spectrum'],
+      }),
       inputs: {
         model,
-        data: await kit.dataset(rows.slice(0, 480), 'prompt_completion'),
-        validation: await kit.dataset(rows.slice(480), 'prompt_completion'),
+        data: await kit.dataset(documents.slice(12), 'text'),
+        validation: await kit.dataset(documents.slice(0, 12), 'text'),
       },
       ctx: kit.ctx,
     })
@@ -88,11 +99,8 @@ test.each([
       block,
       part,
       ranked.slice(0, 4),
+      bars.map((bar) => bar.note),
       metrics,
-      rankCorrelation(
-        bars.map((b) => b.value),
-        bars.map((_, i) => i),
-      ),
     )
     expect(ranked.slice(0, 2)).toContain(`block ${block} ${part === 'mlp' ? 'MLP' : 'attention'}`)
   },

@@ -63,21 +63,21 @@ const CURRENCIES: readonly ((n: string) => readonly string[])[] = [
 
 const ordinal = (d: number) => `${d}${d > 3 && d < 21 ? 'th' : (['th', 'st', 'nd', 'rd'][d % 10] ?? 'th')}`
 
-function date(r: Random): string {
+export function date(r: Random): string {
   const [y, m, d] = [2015 + r.below(14), 1 + r.below(12), 1 + r.below(28)]
   const month = MONTHS[m - 1] as string
   const iso = `${y}-${String(m).padStart(2, '0')}-${String(d).padStart(2, '0')}`
   return r.pick([`${d} ${month} ${y}`, `${month} ${d}, ${y}`, `${ordinal(d)} ${month} ${y}`, iso])
 }
 
-function duration(r: Random): string {
+export function duration(r: Random): string {
   const unit = r.pick(['day', 'day', 'day', 'week', 'month', 'month'])
   const [n, word] = r.pick(COUNTS.filter(([n]) => (unit === 'day' ? n >= 10 : n <= 12)))
   const units = n === 1 ? unit : `${unit}s`
   return r.pick([`${n} ${units}`, `${word} ${units}`, `${word} (${n}) ${units}`])
 }
 
-function money(r: Random): string {
+export function money(r: Random): string {
   const amount = r.pick([50, 100, 250, 500, 1000]) * (1 + r.below(99))
   return r.pick(r.pick(CURRENCIES)(amount.toLocaleString('en-US')))
 }

@@ -25,6 +25,7 @@ export {
   type Row,
   type TrainOn,
 } from './data/encode'
+export { encodePairs, encodeRated, type PairRow, type PreferenceSet, type RatedRow } from './data/preferences'
 export { EngineError, type EngineErrorCode } from './errors'
 export { type Evaluation, evaluate } from './evaluate/evaluate'
 export { GgufFile } from './formats/gguf'
@@ -46,5 +47,6 @@ export { type Encoding, Tokenizer } from './tokenizer/tokenizer'
 export { OPTIMIZERS, type OptimizerName } from './train/arguments'
 export { checkpointFolder } from './train/checkpoint'
 export { TRAINING_DEFAULTS } from './train/defaults'
+export { type PreferenceOptions, preferenceObjective, referenceLogProbs } from './train/preference'
 export { SCHEDULES, type ScheduleName } from './train/schedules'
 export { type TrainedWeights, type TrainingArguments, type TrainingEvent, type TrainJob, train } from './train/train'

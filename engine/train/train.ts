@@ -8,15 +8,13 @@ import { createHash } from 'node:crypto'
 import * as fs from 'node:fs'
 import * as path from 'node:path'
 import type { Backend, Executable } from '../backends/backend'
-import { type BatchShape, batchFeeds, type PlannedBatch, planEvaluation, planTraining } from '../data/batches'
+import { type BatchShape, batchFeeds, type PlannedBatch } from '../data/batches'
 import type { EncodedRow, EncodedSet } from '../data/encode'
 import { EngineError } from '../errors'
 import type { Program } from '../graph/types'
 import {
-  accumulate,
   applyGradients,
   averagedPlan,
-  evaluate as evaluateProgram,
   lowestTrainableBlock,
   momentsOf,
   optimizerFeeds,
@@ -24,7 +22,6 @@ import {
   planWeights,
   stateShape,
   trainableReader,
-  trainStep,
   type WeightPlan,
   writeMoments,
   writeWeights,
@@ -33,6 +30,7 @@ import { breathe, type WeightSource } from '../session'
 import { checkArguments, EXTENT_ARGUMENTS, optimizerOf, rateGroups, ratesOf, type TrainingArguments } from './arguments'
 import { type CheckpointFiles, identityDifferences, openCheckpoint, writeCheckpoint } from './checkpoint'
 import { embeddingNoise } from './noise'
+import { type Feeds, nextToken, type Objective, Tally, unitsOf } from './objective'
 import { PrefixCache, planPrefix } from './prefix-cache'
 import { learningRateAt } from './schedules'
 import { Watchdog } from './watchdog'
@@ -44,6 +42,8 @@ export type TrainJob = {
   readonly weights: WeightSource
   readonly data: EncodedSet
   readonly validation?: EncodedSet | undefined
+  /** What is made smaller; default: the cross-entropy of the next token. */
+  readonly objective?: Objective
   /** Exact parameter names. */
   readonly trainable: readonly string[]
   readonly args: TrainingArguments
@@ -75,7 +75,7 @@ export type TrainingEvent =
       type: 'step'
       step: number
       epoch: number
-      /** Token-weighted mean of the steps since the last event, nats. */
+      /** Weighted mean (by trained tokens, or by pairs) of the steps since the last event, nats. */
       loss: number
       /** Before clipping, of the last step. */
       grad_norm: number
@@ -84,8 +84,10 @@ export type TrainingEvent =
       /** Tokens seen so far, prompts included, padding not. */
       num_tokens: number
       seconds: number
+      /** What the objective draws besides, means since the last event. */
+      metrics: Readonly<Record<string, number>>
     }
-  | { type: 'eval'; step: number; epoch: number; eval_loss: number; seconds: number }
+  | { type: 'eval'; step: number; epoch: number; eval_loss: number; seconds: number; metrics: Readonly<Record<string, number>> }
   | { type: 'checkpoint'; step: number; metric?: number }
   | { type: 'stopped'; step: number; weights: TrainedWeights }
   | {
@@ -145,7 +147,7 @@ class Rows {
     this.#padId = padId
     this.cache = cache
   }
-  feeds(batch: PlannedBatch): Record<string, Int32Array | Float32Array | Uint16Array> {
+  feeds(batch: PlannedBatch): Feeds {
     const { ids, rows, targets, weights } = batchFeeds(this.#set.rows, batch, this.#padId)
     if (!this.cache) return { ids, rows, targets, weights }
     return { hidden: this.cache.read(batch.rows, batch.shape.batch, batch.shape.length), rows, targets, weights }
@@ -160,7 +162,7 @@ class Rows {
  * `not_finite` when the loss is lost, `out_of_memory`, `cancelled`.
  */
 export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void, undefined> {
-  const { args, data, validation, padId = 0 } = job
+  const { args, data, validation, objective = nextToken, padId = 0 } = job
   checkArguments(args)
   const began = seconds()
   const precision: Precision = args.bf16 && job.backend.bf16 ? 'bf16' : 'fp32'
@@ -171,7 +173,7 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
 
   // What will happen, all of it, before anything is compiled.
   const accumulation = args.gradient_accumulation_steps
-  const schedule = planTraining(data.rows, {
+  const schedule = objective.plan(data, {
     batch: args.per_device_train_batch_size,
     accumulation,
     epochs: args.num_train_epochs,
@@ -187,7 +189,7 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
   // What is evaluated, kept as the best and given out.
   const outcome = args.ema_decay ? averagedPlan(plan) : plan
   const evalBatches = validation?.rows.length
-    ? planEvaluation(validation.rows, Math.min(args.per_device_eval_batch_size, validation.rows.length))
+    ? objective.planEvaluation(validation, Math.min(args.per_device_eval_batch_size, objective.count(validation)))
     : []
 
   // Filling the cache costs about what the first epoch saves. It must not depend on how long the training is: its values differ in their last
@@ -197,11 +199,9 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
   const usesCache = args.cache_frozen_prefix && lowest > 0 && noise === 0
   const from = usesCache ? { fromBlock: lowest } : {}
   const stepPrograms = new ShapedPrograms((shape) =>
-    accumulation === 1
-      ? trainStep(plan, { ...shape, ...from, noise: noise > 0, optimizer })
-      : accumulate(plan, { ...shape, ...from, noise: noise > 0 }),
+    objective.step(plan, { ...shape, ...from, noise: noise > 0 }, accumulation === 1 ? optimizer : null),
   )
-  const evalPrograms = new ShapedPrograms((shape) => evaluateProgram(outcome, { ...shape, ...from }))
+  const evalPrograms = new ShapedPrograms((shape) => objective.evaluate(outcome, { ...shape, ...from }))
   for (const shape of schedule.shapes) stepPrograms.of(shape)
   for (const { shape } of evalBatches) evalPrograms.of(shape)
   const apply = accumulation === 1 ? null : applyGradients(plan, { optimizer })
@@ -223,7 +223,13 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
       }
     : null
 
-  const identity: Record<string, unknown> = { ...job.identity, ...args, data: digestOfRows(data.rows), trainable: names.join('\n') }
+  const identity: Record<string, unknown> = {
+    ...job.identity,
+    ...objective.identity,
+    ...args,
+    data: digestOfRows(data.rows),
+    trainable: names.join('\n'),
+  }
   for (const name of EXTENT_ARGUMENTS) delete identity[name]
   await preflight(job, plan, usesCache ? [data, ...(validation ? [validation] : [])] : [], names, shapes)
 
@@ -232,6 +238,7 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
       ...stepPrograms.all,
       ...evalPrograms.all,
       ...(apply ? [apply] : []),
+      ...(objective.helpers?.(plan, outcome) ?? []),
       ...(prefixes ? [...prefixes.data.programs, ...prefixes.validation.programs] : []),
     ].map((p) => [p.name, p]),
   )
@@ -313,11 +320,13 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
       totalSteps,
       fromStep: step,
       trainedTokensPerEpoch: data.labels,
-      rows: data.rows.length,
+      rows: objective.count(data),
       dropped: data.dropped.length,
       backend: job.backend.name,
     }
 
+    const run = (program: string, feeds: Feeds, fetches?: readonly string[]) => session.run(program, feeds, fetches)
+    const drawn = new Tally()
     const watchdog = new Watchdog(plan.model.config.vocabSize, { above: running.above ?? 0, largestNorm: running.largestNorm ?? 0 })
     let sumLoss = running.sumLoss ?? 0
     let sumLabels = running.sumLabels ?? 0
@@ -383,12 +392,15 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
     const evaluate = async (): Promise<TrainingEvent | null> => {
       if (!evalRows || !evalBatches.length) return null
       const started = seconds()
+      const seen = new Tally()
       let loss = 0
       let labels = 0
       for (const batch of evalBatches) {
         if (job.signal?.aborted) throw new EngineError('cancelled', 'training was cancelled')
-        const out = await session.run(evalPrograms.of(batch.shape).name, evalRows.feeds(batch), ['loss'])
-        loss += out.loss?.[0] as number
+        const place = { phase: 'evaluate', batch, step: [batch] } as const
+        const rows = evalRows.feeds(batch)
+        const feeds = { ...rows, ...(await objective.feeds(place, rows, run)) }
+        loss += objective.loss(place, await run(evalPrograms.of(batch.shape).name, feeds, objective.fetches), seen)
         labels += batch.labelTokens
         await breathe()
       }
@@ -401,32 +413,34 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
         const read = trainableReader(session, outcome, null)
         for (const name of names) bestWeights.set(name, (await read(name)).slice())
       }
-      log.push({ step, epoch: step / stepsPerEpoch, eval_loss: evalLoss })
-      return { type: 'eval', step, epoch: step / stepsPerEpoch, eval_loss: evalLoss, seconds: seconds() - started }
+      const metrics = seen.take('eval_')
+      log.push({ step, epoch: step / stepsPerEpoch, eval_loss: evalLoss, ...metrics })
+      return { type: 'eval', step, epoch: step / stepsPerEpoch, eval_loss: evalLoss, metrics, seconds: seconds() - started }
     }
 
     // Asked before each step, so that a training that was cut off after its last evaluation ends where it would have ended.
     const gaveUp = () => (args.early_stopping_patience ?? 0) > 0 && stale >= (args.early_stopping_patience ?? 0)
     while (step < totalSteps && !gaveUp()) {
       const micro = schedule.epochs[Math.floor(step / stepsPerEpoch)]?.[step % stepsPerEpoch] as readonly PlannedBatch[]
-      const labelTokens = micro.reduce((sum, batch) => sum + batch.labelTokens, 0)
+      const units = unitsOf(micro)
       const rate = learningRateAt(rates, step)
-      const scale = Float32Array.of(1 / labelTokens)
       const update = optimizerFeeds({ learningRate: factors.map((factor) => rate * factor), weightDecay, step: step + 1, optimizer })
       let loss = 0
       let gradNorm = Number.NaN
       let stopped = false
       for (const [index, batch] of micro.entries()) {
         if (job.signal?.aborted) throw new EngineError('cancelled', 'training was cancelled')
-        const out = await session.run(stepPrograms.of(batch.shape).name, {
-          ...trainRows.feeds(batch),
-          scale,
+        const place = { phase: 'train', batch, step: micro } as const
+        const rows = trainRows.feeds(batch)
+        const out = await run(stepPrograms.of(batch.shape).name, {
+          ...rows,
+          ...(await objective.feeds(place, rows, run)),
           ...(noise > 0 && {
             noise: embeddingNoise(batch.shape, plan.model.config.hiddenSize, noise, args.seed, `step ${step}, batch ${index}`),
           }),
           ...(apply ? {} : update),
         })
-        loss += out.loss?.[0] as number
+        loss += objective.loss(place, out, drawn)
         if (out.gradNorm) gradNorm = out.gradNorm[0] as number
         intervalTokens += trainRows.tokens(batch)
         await breathe()
@@ -438,20 +452,22 @@ export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void,
       }
       if (!stopped) {
         if (apply) gradNorm = (await session.run(apply.name, update)).gradNorm?.[0] as number
-        watchdog.check(step + 1, loss / labelTokens, gradNorm, rate)
+        watchdog.check(step + 1, loss / units, gradNorm, rate)
         step++
         numTokens += micro.reduce((sum, batch) => sum + trainRows.tokens(batch), 0)
         sumLoss += loss
-        sumLabels += labelTokens
+        sumLabels += units
         allLoss += loss
-        allLabels += labelTokens
+        allLabels += units
         if (step % args.logging_steps === 0 || step === totalSteps) {
           const now = seconds()
           const entry = { step, epoch: step / stepsPerEpoch, loss: sumLoss / sumLabels, grad_norm: gradNorm, learning_rate: rate }
-          log.push(entry)
+          const metrics = drawn.take()
+          log.push({ ...entry, ...metrics })
           yield {
             type: 'step',
             ...entry,
+            metrics,
             tokens_per_second: intervalTokens / (now - intervalBegan),
             num_tokens: numTokens,
             seconds: spent + now - stepsBegan,

@@ -16,6 +16,7 @@ import { loadModel } from './load-model'
 import { measureRetention } from './measure-retention'
 import { mixReplay } from './mix-replay'
 import { probeLayers } from './probe-layers'
+import { report } from './report'
 import { reviewRows } from './review-rows'
 import { scoreAbstention } from './score-abstention'
 import { scoreExtraction } from './score-extraction'
@@ -46,6 +47,7 @@ const ALL = [
   scoreAbstention,
   measureRetention,
   exportModel,
+  report,
 ] as const satisfies readonly AnyNode[]
 type Def = (typeof ALL)[number]
 

@@ -1,6 +1,7 @@
 'use client'
 /** Share ▾ (UX-97): the pipeline as a file, a bundle with its data, a picture or a script, and as a template. Nothing leaves by itself. */
 import { useQuery } from '@tanstack/react-query'
+import { pictureOf } from '../../nodes/_kit/picture'
 import { writePipelineFile } from '../../nodes/_kit/pipeline-file'
 import { portable } from '../../nodes/_kit/portable'
 import { titleOf } from '../../nodes/_kit/wires'
@@ -10,7 +11,7 @@ import { Button } from '../ui/button'
 import { Menu, type MenuEntry } from '../ui/menu'
 import { toast } from '../ui/toast'
 import { plural } from '../ui/words'
-import { pictureOf, pngOf, themeColour } from './picture'
+import { pngOf, themeColour } from './picture'
 import { fileNameOf, saveFile } from './save-file'
 
 /** What was taken out, in one sentence; null where nothing was. */

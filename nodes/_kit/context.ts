@@ -120,8 +120,10 @@ export type TrainEvent =
       tokens_per_second: number
       num_tokens: number
       seconds: number
+      /** What a preference training draws besides: rewards, margins, log-probabilities. */
+      metrics?: Readonly<Record<string, number>>
     }
-  | { type: 'eval'; step: number; epoch: number; eval_loss: number; seconds: number }
+  | { type: 'eval'; step: number; epoch: number; eval_loss: number; seconds: number; metrics?: Readonly<Record<string, number>> }
   | { type: 'checkpoint'; step: number; metric?: number }
   /** Stopped on request, after the checkpoint. The model of this step can be used as it is. */
   | { type: 'stopped'; step: number }
@@ -366,6 +368,8 @@ export interface RunContext {
   readonly checkpoint: CheckpointAccess
   readonly engine: EngineAccess
   secrets(name: string): Promise<string>
+  /** Points that another node of this pipeline reported, in order: its curves in this run, or in the run whose result is reused. */
+  curves(node: string): Promise<readonly Record<string, number>[]>
   /** Brings a model to a local path: built-in package, local folder or GGUF, or hub id. Carried out by the worker (SEC-10). */
   fetchModel(source: string): Promise<{ path: string; name: string; license: string | null }>
   /** Reads a data file by its param value: `template:…`, `upload:<digest>/<name>` or a local path (SEC-6). */

@@ -34,6 +34,7 @@ export type Outlet = {
   checkpoint(saved: { step: number; manifest: string; metric?: number; artifacts: StoredArtifact[] }): Promise<void>
   fetchModel(source: string): Promise<{ path: string; name: string; license: string | null }>
   secret(name: string): Promise<string>
+  curves(node: string): Promise<Record<string, number>[]>
 }
 export type StoredArtifact = { digest: string; size: number; kind: string }
 
@@ -157,6 +158,7 @@ export async function createContext(args: {
     checkpoint,
     engine,
     secrets: (name) => outlet.secret(name),
+    curves: (node) => outlet.curves(node),
     fetchModel: (source) => outlet.fetchModel(source),
     async readFile(file) {
       const { bytes, name } = await args.readSource(file)

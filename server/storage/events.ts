@@ -87,6 +87,18 @@ export async function eventBounds(db: Queryer, owner: string, runId: string): Pr
 
 export type MetricPoint = Record<string, number>
 
+/** Points of a node in a run, or in the run that its result came from. */
+export async function curvesOf(db: Queryer, owner: string, runId: string, nodeId: string): Promise<MetricPoint[]> {
+  const own = await metricPoints(db, owner, runId, nodeId)
+  if (own.length > 0) return own
+  const [from] = await rowsOf<{ run_id: string; node_id: string }>(
+    db,
+    sql`select made.run_id, made.node_id from node_runs here join node_runs made on made.id = here.reused_from
+      where here.run_id = ${runId} and here.node_id = ${nodeId} and here.owner_id = ${owner} and made.owner_id = ${owner}`,
+  )
+  return from ? metricPoints(db, owner, from.run_id, from.node_id) : []
+}
+
 /** All points a node has reported in a run, in order. */
 export async function metricPoints(db: Queryer, owner: string, runId: string, nodeId: string): Promise<MetricPoint[]> {
   const rows = await rowsOf<{ data: { points?: MetricPoint[] } }>(

@@ -70,6 +70,7 @@ export type ToTrainer = z.infer<typeof ToTrainer>
 export const Request = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('fetch-model'), source: z.string() }),
   z.object({ kind: z.literal('secret'), name: z.string() }),
+  z.object({ kind: z.literal('curves'), node: z.string().max(64) }),
 ])
 export type Request = z.infer<typeof Request>
 

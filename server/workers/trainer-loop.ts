@@ -162,6 +162,7 @@ async function runNode(
         },
         fetchModel: async (source) =>
           (await request({ kind: 'fetch-model', source })) as { path: string; name: string; license: string | null },
+        curves: async (node) => (await request({ kind: 'curves', node })) as Record<string, number>[],
         secret: async (name) => (await request({ kind: 'secret', name })) as string,
       },
     })

@@ -23,7 +23,7 @@ import type { ArtifactStore } from '../storage/artifact-store'
 import type { NewArtifact } from '../storage/artifacts'
 import { collectGarbage } from '../storage/collect'
 import type { Storage } from '../storage/db'
-import { appendEventsOf, CONTROL_CHANNEL } from '../storage/events'
+import { appendEventsOf, CONTROL_CHANNEL, curvesOf } from '../storage/events'
 import { listen } from '../storage/listen'
 import { beat, heldByWorker, noteAttempt, type ResourceClass, type RunWanted, wantedOf } from '../storage/node-runs'
 import { endWorker, registerWorker, unendedWorkers, workerBeat } from '../storage/worker-rows'
@@ -314,9 +314,11 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
           return touch()
         case 'ask':
           return void answer(child, message.ask, () =>
-            message.request.kind === 'fetch-model'
-              ? deps.fetchModel(message.request.source, (done, total, unit) => events.progress({ done, total, unit }), fetching.signal)
-              : secretFor(message.request.name),
+            message.request.kind === 'curves'
+              ? curvesOf(storage.db, attempt.ownerId, held.runId, message.request.node)
+              : message.request.kind === 'fetch-model'
+                ? deps.fetchModel(message.request.source, (done, total, unit) => events.progress({ done, total, unit }), fetching.signal)
+                : secretFor(message.request.name),
           )
         case 'output':
           return end({ kind: 'output', message })

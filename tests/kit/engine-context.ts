@@ -73,6 +73,7 @@ export async function engineContext(): Promise<EngineContext> {
     metrics: (point) => void points.push(point),
     engine,
     secrets: () => Promise.reject(new Error('no secrets here')),
+    curves: async () => [],
     fetchModel: () => Promise.reject(new Error('no network here')),
     async readFile(file) {
       const bytes = new Uint8Array(readFileSync(file))

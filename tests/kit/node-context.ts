@@ -59,6 +59,7 @@ export function nodeContext(given: Partial<RunContext> = {}): TestContext {
       return refuse('engine')
     },
     secrets: async () => refuse('secrets'),
+    curves: async () => [],
     fetchModel: async () => refuse('network'),
     readFile: async () => refuse('files'),
     get tmp(): never {

@@ -82,6 +82,7 @@ describe('A-1: one file says everything about one node', () => {
       ['score-abstention', 'model data', 'metrics rows report'],
       ['measure-retention', 'model general? task?', 'metrics report'],
       ['export', 'model metrics?', 'file report'],
+      ['report', 'model? training? scores? rows? retention?', 'file report'],
     ])
   })
 

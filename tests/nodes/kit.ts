@@ -47,6 +47,7 @@ export function memoryContext(engine: Partial<RunContext['engine']> = {}) {
       },
     }) as RunContext['engine'],
     secrets: () => Promise.reject(new Error('no secrets here')),
+    curves: async () => [],
     fetchModel: () => Promise.reject(new Error('not used here')),
     async readFile(file) {
       const bytes = new Uint8Array(readFileSync(file))

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { pictureOf } from '../../../app/share/picture'
 import { registry } from '../../../nodes'
 import { readCarried } from '../../../nodes/_kit/carried'
 import { emptyPipeline, type Pipeline } from '../../../nodes/_kit/graph'
+import { pictureOf } from '../../../nodes/_kit/picture'
 import { writePipelineFile } from '../../../nodes/_kit/pipeline-file'
 
 const document: Pipeline = {

@@ -143,6 +143,14 @@ export const runs = pgTable(
     rootCause: uuid('root_cause'),
     idempotencyKey: text('idempotency_key').notNull(),
     priority: integer('priority').notNull().default(0),
+    /** Given by a person; null: known by its number alone. */
+    name: text('name'),
+    note: text('note').notNull().default(''),
+    tags: json('tags').$type<string[]>().notNull().default([]),
+    /** Runs that one sweep made (UX-77). */
+    sweepId: uuid('sweep_id'),
+    /** Set when the user discarded it: no list shows it, and what only it held may be collected (R-77). Its node runs keep the history. */
+    removedAt: at('removed_at'),
     createdAt: createdAt(),
     startedAt: at('started_at'),
     endedAt: at('ended_at'),
@@ -152,7 +160,24 @@ export const runs = pgTable(
     uniqueIndex('runs_number').on(t.ownerId, t.number),
     index('runs_pipeline').on(t.pipelineId, t.createdAt),
     index('runs_open').on(t.status).where(sql`ended_at is null`),
+    index('runs_sweep').on(t.sweepId).where(sql`sweep_id is not null`),
   ],
+)
+
+/** Several runs of one pipeline with other params (UX-77). Its runs are ordinary ones that wait in the ordinary queue. */
+export const sweeps = pgTable(
+  'sweeps',
+  {
+    id: id(),
+    ownerId: owner(),
+    pipelineId: uuid('pipeline_id')
+      .notNull()
+      .references(() => pipelines.id),
+    /** Axes (`node`, `param`, values) and the metric that decides, as they were asked for. */
+    spec: json('spec').$type<unknown>().notNull(),
+    createdAt: createdAt(),
+  },
+  (t) => [index('sweeps_pipeline').on(t.ownerId, t.pipelineId, t.createdAt)],
 )
 
 export const nodeRuns = pgTable(

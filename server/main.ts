@@ -7,7 +7,7 @@ import { registry } from '../nodes'
 import { type Env, env } from './env'
 import { AppError } from './errors'
 import { openQueue } from './executor/queue'
-import { createExecutor } from './executor/run'
+import { createExecutor, type Submitted } from './executor/run'
 import { openFacts } from './facts'
 import { readImplDigests } from './impl-digests'
 import { ArtifactStore } from './storage/artifact-store'
@@ -85,12 +85,12 @@ export async function composeServices(env: Env, options: ComposeOptions): Promis
       templates: openTemplates(env.root, registry, env.home),
       runs: {
         plan: (owner, request) => executor.plan(owner, request),
-        async submit(owner, request) {
-          const { run, number, existing } = await executor.submit(owner, request)
-          return { run, number, existing }
-        },
+        submit: async (owner, request) => made(await executor.submit(owner, request)),
         stop: (owner, run, how) => executor.stop(owner, run, how),
         resume: (owner, run) => executor.resume(owner, run),
+        rerun: async (owner, request) => made(await executor.rerun(owner, request)),
+        planRerun: (owner, request) => executor.planRerun(owner, request),
+        retryFrom: async (owner, run, node, key) => made(await executor.retryFrom(owner, run, node, key)),
         inspect: (owner, request) =>
           storage.db.transaction(async (tx) => {
             const id = await insertInspection(tx, owner, request)
@@ -124,6 +124,9 @@ export async function composeServices(env: Env, options: ComposeOptions): Promis
     throw error
   }
 }
+
+/** The plan stays here: it is stored with the run, and large. */
+const made = ({ run, number, existing }: Submitted) => ({ run, number, existing })
 
 // — the web process: one set of services, kept on globalThis, since Next bundles every route apart (TC-16) —
 

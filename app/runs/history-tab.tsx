@@ -35,7 +35,7 @@ export function headlineOf({ plan, nodes }: Snapshot): Headline | null {
 }
 
 /** Which blocks the run trained, from its model output. */
-function blocksOf({ nodes }: Snapshot): readonly number[] | null {
+export function blocksOf({ nodes }: Snapshot): readonly number[] | null {
   for (const node of nodes) {
     const model = node.outputs?.model as { trainable?: { blocks?: number[] } | null; blocks?: number } | undefined
     if (model && node.type.startsWith('train'))

@@ -14,17 +14,17 @@ import { Segmented } from '../ui/toggles'
 import { count, plural } from '../ui/words'
 import { Interval } from './interval'
 import { downloadHref } from './links'
-import { areShortAnswers, type FieldOfRow, fieldColumns, findRows, findValues, type RowFilter, type ScoredRow, scoredRow } from './rows'
+import { areShortAnswers, type FieldOfRow, fieldColumns, findRows, findValues, type RowFilter, type ScoredRow } from './rows'
+import { scoredRowsQuery } from './scored-query'
 import { scoresOf } from './scores'
 
-const PAGE = 500
-/** A person reads hundreds of rows, not hundreds of thousands; the file has them all (UX-83). */
-const MOST = 5_000
 const ROW_H = 40
 
 /** Rows of a validation: scores above, a virtual table, the chosen row in full beside it. */
 export function RowsView({ run, node, metrics }: { run: string; node: string; metrics: Metrics }) {
-  const { data, error, isPending, refetch } = useScoredRows(run, node)
+  const trpc = useTRPC()
+  const client = useTRPCClient()
+  const { data, error, isPending, refetch } = useQuery(scoredRowsQuery(trpc, client, run, node))
   if (error) {
     const { message, fix } = faultOf(error)
     return (
@@ -44,27 +44,6 @@ export function RowsView({ run, node, metrics }: { run: string; node: string; me
   }
   if (isPending || !data) return <p className="late muted p-6">Reading the rows</p>
   return <RowsTable rows={data.rows} total={data.total} metrics={metrics} href={downloadHref(run, node, 'rows')} />
-}
-
-/** All rows, page by page, up to a bound. Outputs never change, so neither does the answer. */
-function useScoredRows(run: string, node: string) {
-  const trpc = useTRPC()
-  const client = useTRPCClient()
-  return useQuery({
-    queryKey: [...trpc.artifacts.rows.queryKey({ run, node, port: 'rows' }), 'scored'],
-    staleTime: Number.POSITIVE_INFINITY,
-    queryFn: async ({ signal }) => {
-      const rows: ScoredRow[] = []
-      let total = Number.POSITIVE_INFINITY
-      while (rows.length < Math.min(total, MOST)) {
-        const page = await client.artifacts.rows.query({ run, node, port: 'rows', offset: rows.length, limit: PAGE }, { signal })
-        total = page.total
-        if (page.rows.length === 0) break
-        for (const row of page.rows) rows.push(scoredRow(row, rows.length))
-      }
-      return { rows, total: Number.isFinite(total) ? total : rows.length }
-    },
-  })
 }
 
 export function RowsTable({ rows, total, metrics, href }: { rows: readonly ScoredRow[]; total: number; metrics: Metrics; href: string }) {

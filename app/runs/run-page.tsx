@@ -18,6 +18,8 @@ import { NodeList } from './node-list'
 import { OutputsTab } from './outputs-tab'
 import { RUN_STATE, Training } from './progress-tab'
 import { RootCause } from './root-cause'
+import { RunLabels } from './run-labels'
+import { RunTools } from './run-tools'
 import { doneOf, runWords } from './show'
 import { useTabTitle } from './tab-title'
 import { type RunView, useRunView } from './use-run-view'
@@ -32,9 +34,15 @@ export function RunPage({ id }: { id: string }) {
       <PageHeader>
         <div className="min-w-0">
           <h1 className="ell font-semibold leading-[18px]">{view ? view.snapshot.run.pipelineName : 'Run'}</h1>
-          {view ? <p className="muted text-12">Run {view.snapshot.run.number} · read only</p> : null}
+          {view ? (
+            <p className="muted ell text-12">
+              Run {view.snapshot.run.number}
+              {view.snapshot.run.name ? ` · ${view.snapshot.run.name}` : ''} · read only
+            </p>
+          ) : null}
         </div>
         <span className="row ml-auto gap-1">
+          {view ? <RunTools snapshot={view.snapshot} /> : null}
           {view ? (
             <Button variant="ghost" asChild className="max-sm:hidden">
               <Link href={`/pipelines/${view.snapshot.run.pipelineId}`}>Open pipeline</Link>
@@ -149,6 +157,7 @@ function Body({ view: { run, nodes, snapshot } }: { view: RunView }) {
         <NodeList run={run} nodes={nodes} />
       </section>
       <OutputsTab run={run} nodes={nodes} />
+      <RunLabels key={snapshot.run.id} run={snapshot.run} />
       <section className="card pcard" aria-label="This run">
         <dl>
           <div className="kv">

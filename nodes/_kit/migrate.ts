@@ -180,11 +180,12 @@ export const writeDocument = (document: Pipeline): string => `${JSON.stringify(P
 export function applyInputs(document: Pipeline, inputs: Readonly<Record<string, unknown>>): { document: Pipeline; unknown: string[] } {
   const nodes = { ...document.nodes }
   const unknown: string[] = []
-  for (const [id, value] of Object.entries(inputs)) {
-    const input = document.inputs.find((candidate) => candidate.id === id)
+  for (const [key, value] of Object.entries(inputs)) {
+    const dot = key.indexOf('.')
+    const input = document.inputs.find((candidate) => candidate.id === (dot === -1 ? key : key.slice(0, dot)))
     const node = input && Object.hasOwn(nodes, input.node) ? nodes[input.node] : undefined
-    if (!input || !node) unknown.push(id)
-    else nodes[input.node] = { ...node, params: { ...node.params, [input.param]: value } }
+    if (!input || !node) unknown.push(key)
+    else nodes[input.node] = { ...node, params: { ...node.params, [dot === -1 ? input.param : key.slice(dot + 1)]: value } }
   }
   return { document: { ...document, nodes }, unknown }
 }

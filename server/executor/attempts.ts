@@ -30,6 +30,7 @@ import {
   transientFailures,
 } from '../storage/node-runs'
 import { checkpointsByIdentity, recordResult, resultsByKey } from '../storage/results'
+import { shareArtifacts } from '../storage/runs'
 import type { Lease, Queue } from './queue'
 import { advance, nodeEvent } from './schedule'
 
@@ -231,6 +232,7 @@ export function createAttempts(deps: AttemptsDeps) {
     await settle(held, lease, async (tx, run) => {
       const left = await leaveNodeRun(tx, held, { status: 'reused', outputs: result.outputs, reusedFrom: result.nodeRun })
       if (!left) throw new LeaseLost(held)
+      await shareArtifacts(tx, [result.nodeRun], { nodeRun: held.nodeRunId })
       await closeAttempt(tx, held.nodeRunId, held.attempt, { outcome: 'reused' })
       await advance(tx, queue, run, [
         nodeEvent(attempt.nodeId, {

@@ -12,6 +12,7 @@ import { getRun, insertRun, listNodeRuns, type NewNodeRun } from '../storage/run
 import { servedClasses } from '../storage/worker-rows'
 import { type PlanDeps, type PlanRequest, planWithFacts } from './plan-facts'
 import type { Queue } from './queue'
+import { type RerunRequest, rerunRequest, retryRequest } from './rerun'
 import { advance, enqueue, move, nodeEvent } from './schedule'
 import { hasOutputs } from './states'
 
@@ -30,6 +31,9 @@ export type SubmitRequest = {
   /** Outputs to take as they are, by node id. */
   pins?: PlanRequest['pins']
   priority?: number | undefined
+  name?: string | null
+  note?: string
+  sweepId?: string | null
 }
 export type Submitted = { run: string; number: number; existing: boolean; plan: Plan }
 
@@ -131,7 +135,18 @@ export function createExecutor(deps: ExecutorDeps) {
     return { run: row.id, number: row.number }
   }
 
-  return { plan, submit, stop, resume }
+  const rerun = async (owner: string, request: RerunRequest): Promise<Submitted> => submit(owner, await rerunRequest(deps, owner, request))
+
+  /** What a rerun would do, without doing it. */
+  async function planRerun(owner: string, request: Omit<RerunRequest, 'idempotencyKey'>): Promise<Plan> {
+    const { document, inputs, target, pins, pipelineId } = await rerunRequest(deps, owner, { ...request, idempotencyKey: '' })
+    return plan(owner, { pipelineId, document, target: target ?? null, inputs: inputs ?? {}, ...(pins && { pins }) })
+  }
+
+  const retryFrom = async (owner: string, runId: string, nodeId: string, idempotencyKey: string): Promise<Submitted> =>
+    submit(owner, await retryRequest(deps, owner, runId, nodeId, idempotencyKey))
+
+  return { plan, submit, stop, resume, rerun, planRerun, retryFrom }
 }
 
 /** @throws AppError PLAN_BLOCKED */
@@ -179,6 +194,9 @@ async function submitIn(
     plan: { ...planned, nodes: planned.nodes.map((node) => ({ ...node, outputs: null })) },
     idempotencyKey: request.idempotencyKey,
     priority: request.priority ?? 0,
+    name: request.name ?? null,
+    note: request.note ?? '',
+    sweepId: request.sweepId ?? null,
     nodes: planned.nodes.map((node) => newNodeRun(node, finished, classes, request.force ?? [])),
   })
   if (submitted.existing) return { run: submitted.id, number: submitted.number, existing: true }

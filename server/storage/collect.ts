@@ -17,6 +17,11 @@ export async function lockAgainstCollection(tx: Tx): Promise<void> {
   await tx.execute(sql`select pg_advisory_xact_lock_shared(${LOCK})`)
 }
 
+/** Taken by whoever lets references go: nobody records or reuses meanwhile. */
+export async function lockForCollection(tx: Tx): Promise<void> {
+  await tx.execute(sql`select pg_advisory_xact_lock(${LOCK})`)
+}
+
 export type Collected = { artifacts: number; bytes: number }
 
 /** Deletes what nothing refers to. Any number of processes may call it at once. `now` in ms since 1970, for tests. */
@@ -45,7 +50,7 @@ export async function collectGarbage({
   const collected = { artifacts: 0, bytes: 0 }
   for (const { digest, size } of candidates) {
     const gone = await db.transaction(async (tx) => {
-      await tx.execute(sql`select pg_advisory_xact_lock(${LOCK})`)
+      await lockForCollection(tx)
       const [held] = await rowsOf(tx, sql`select 1 from artifact_refs where digest = ${digest} limit 1`)
       if (held || !(await store.isOlder(digest, before))) return false
       await tx.execute(sql`delete from artifacts where digest = ${digest}`)

@@ -1,5 +1,5 @@
 /** Runs and node runs as submitters and readers see them. What workers write, under their attempt number, is in node-runs.ts. */
-import { and, desc, eq, inArray, isNull, lt, sql } from 'drizzle-orm'
+import { and, desc, eq, inArray, isNotNull, isNull, lt, sql } from 'drizzle-orm'
 import {
   attempts,
   checkpoints,
@@ -17,6 +17,7 @@ import {
 import type { Pipeline } from '../../nodes/_kit/graph'
 import type { Plan } from '../../nodes/_kit/plan'
 import { AppError } from '../errors'
+import { lockAgainstCollection } from './collect'
 import { type Db, lockFor, type Queryer, type Tx } from './db'
 import { isId, newId } from './ids'
 
@@ -33,6 +34,13 @@ export type RunRow = {
   status: RunStatus
   wanted: RunWanted
   rootCause: string | null
+  /** Given by a person. */
+  name: string | null
+  note: string
+  tags: string[]
+  sweepId: string | null
+  /** The number it is known by: exact match of a validation, else its loss. */
+  headline: { name: 'exact_match' | 'eval_loss'; value: number } | null
   createdAt: Date
   startedAt: Date | null
   endedAt: Date | null
@@ -96,6 +104,9 @@ export type NewRun = {
   /** Same key, same run: a double click makes one (R-29). */
   idempotencyKey: string
   priority?: number
+  name?: string | null
+  note?: string
+  sweepId?: string | null
   nodes: readonly NewNodeRun[]
 }
 
@@ -131,6 +142,9 @@ export async function insertRun(
       plan: values.plan,
       idempotencyKey: values.idempotencyKey,
       priority: values.priority ?? 0,
+      name: values.name ?? null,
+      note: values.note ?? '',
+      sweepId: values.sweepId ?? null,
     })
     .returning({ number: runs.number })
   await tx.insert(runSeq).values({ runId: id, ownerId: owner })
@@ -163,8 +177,39 @@ export async function insertRun(
           )
           .returning({ id: nodeRuns.id, nodeId: nodeRuns.nodeId, status: nodeRuns.status, resource: nodeRuns.resource })
   if (!run) throw new AppError('INTERNAL', { message: 'The run was not stored.' })
+  const reused = values.nodes.flatMap((node) => node.reusedFrom ?? [])
+  if (reused.length > 0) await shareArtifacts(tx, reused, { run: id })
   return { id, number: run.number, existing: false, nodeRuns: written }
 }
+
+/**
+ * Lets node runs hold the bytes of the results they reuse, so that these outlive the run that made them.
+ * @param which all node runs of a run, or one
+ * @throws AppError CONFLICT when one of the sources was discarded in between.
+ */
+export async function shareArtifacts(tx: Tx, sources: readonly string[], which: { run: string } | { nodeRun: string }): Promise<void> {
+  await lockAgainstCollection(tx)
+  const [gone] = await tx
+    .select({ number: runs.number })
+    .from(nodeRuns)
+    .innerJoin(runs, eq(runs.id, nodeRuns.runId))
+    .where(and(inArray(nodeRuns.id, [...sources]), isNotNull(runs.removedAt)))
+    .limit(1)
+  if (gone)
+    throw new AppError('CONFLICT', { message: `Run ${gone.number}, whose result was to be reused, was just discarded.`, fix: 'Try again.' })
+  await tx.execute(sql`insert into artifact_refs (digest, holder_kind, holder_id, owner_id)
+    select r.digest, 'node_run', n.id, n.owner_id from node_runs n
+    join artifact_refs r on r.holder_kind = 'node_run' and r.holder_id = n.reused_from
+    where ${'run' in which ? sql`n.run_id = ${which.run}` : sql`n.id = ${which.nodeRun}`} on conflict do nothing`)
+}
+
+// Of the first validation that has an exact match, else of the first that has a loss; a training's own loss is no score.
+const headline = sql<{ name: 'exact_match' | 'eval_loss'; value: number } | null>`(
+  select case when m.exact is not null then json_build_object('name', 'exact_match', 'value', m.exact)
+              else json_build_object('name', 'eval_loss', 'value', m.loss) end
+  from (select n.id, (n.outputs -> 'metrics' ->> 'exact_match')::float8 as exact, (n.outputs -> 'metrics' ->> 'eval_loss')::float8 as loss
+    from node_runs n where n.run_id = ${runs.id} and n.type not like 'train%' and n.outputs -> 'metrics' is not null) m
+  where m.exact is not null or m.loss is not null order by m.exact is null, m.id limit 1)`
 
 const runColumns = {
   id: runs.id,
@@ -179,6 +224,11 @@ const runColumns = {
   status: runs.status,
   wanted: runs.wanted,
   rootCause: runs.rootCause,
+  name: runs.name,
+  note: runs.note,
+  tags: runs.tags,
+  sweepId: runs.sweepId,
+  headline,
   createdAt: runs.createdAt,
   startedAt: runs.startedAt,
   endedAt: runs.endedAt,
@@ -200,22 +250,38 @@ export async function getRun(db: Queryer, owner: string, id: string): Promise<Ru
   return row
 }
 
-/** Newest first; `before` is the number of the last run already shown. */
-export async function listRuns(
-  db: Queryer,
-  owner: string,
-  filter: { pipelineId?: string | undefined; before?: number | undefined; limit?: number | undefined; open?: boolean | undefined } = {},
-): Promise<RunRow[]> {
-  if (filter.pipelineId !== undefined && !isId(filter.pipelineId)) return []
+export type RunFilter = {
+  pipelineId?: string | undefined
+  /** Number of the last run already shown. */
+  before?: number | undefined
+  limit?: number | undefined
+  open?: boolean | undefined
+  /** Every word occurs in the name, note, tags or pipeline, or is the number. */
+  search?: string | undefined
+  tag?: string | undefined
+  sweepId?: string | undefined
+}
+
+function conditionsOf(owner: string, filter: RunFilter) {
+  const words = (filter.search ?? '').split(/\s+/).filter(Boolean).slice(0, 10)
+  const hay = sql`lower(concat_ws(' ', ${runs.number}::text, ${runs.name}, ${runs.note}, ${runs.tags}::text, ${pipelines.name}, ${runs.status}))`
+  return and(
+    eq(runs.ownerId, owner),
+    isNull(runs.removedAt),
+    filter.pipelineId === undefined ? undefined : eq(runs.pipelineId, filter.pipelineId),
+    filter.before === undefined ? undefined : lt(runs.number, filter.before),
+    filter.open ? isNull(runs.endedAt) : undefined,
+    filter.sweepId === undefined ? undefined : eq(runs.sweepId, filter.sweepId),
+    filter.tag === undefined ? undefined : sql`exists (select 1 from json_array_elements_text(${runs.tags}) t where t = ${filter.tag})`,
+    ...words.map((word) => sql`position(${word.toLowerCase()} in ${hay}) > 0`),
+  )
+}
+
+/** Newest first, without those that were discarded. */
+export async function listRuns(db: Queryer, owner: string, filter: RunFilter = {}): Promise<RunRow[]> {
+  if ((filter.pipelineId !== undefined && !isId(filter.pipelineId)) || (filter.sweepId !== undefined && !isId(filter.sweepId))) return []
   return runQuery(db)
-    .where(
-      and(
-        eq(runs.ownerId, owner),
-        filter.pipelineId === undefined ? undefined : eq(runs.pipelineId, filter.pipelineId),
-        filter.before === undefined ? undefined : lt(runs.number, filter.before),
-        filter.open ? isNull(runs.endedAt) : undefined,
-      ),
-    )
+    .where(conditionsOf(owner, filter))
     .orderBy(desc(runs.number))
     .limit(Math.min(filter.limit ?? 50, 500))
 }

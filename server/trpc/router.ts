@@ -12,6 +12,7 @@ import { factKey } from '../../nodes/_kit/infer'
 import { loadDocument } from '../../nodes/_kit/migrate'
 import { datasetRows } from '../dataset-rows'
 import { AppError } from '../errors'
+import { compareDatasets } from '../rerun-data'
 import { listUploads } from '../storage/artifacts'
 import { metricPoints } from '../storage/events'
 import * as pipelines from '../storage/pipelines'
@@ -19,6 +20,7 @@ import * as runs from '../storage/runs'
 import { listWorkers } from '../storage/workers'
 import { NewTemplate } from '../templates'
 import { authed, router } from './init'
+import { runTools } from './run-tools'
 import { downsample } from './series'
 import type { Services } from './services'
 
@@ -155,6 +157,7 @@ const factRouter = router({
 const PlanInput = z.object({ pipelineId: Id.nullable().default(null), document: Document, target: Target, inputs: Inputs })
 
 const runRouter = router({
+  ...runTools,
   plan: authed
     .input(PlanInput)
     .query(({ ctx, input }) => ctx.services.runs.plan(ctx.owner, { ...input, document: opened(input.document) })),
@@ -194,6 +197,9 @@ const runRouter = router({
           before: z.int().min(1).optional(),
           limit: z.int().min(1).max(200).default(50),
           open: z.boolean().optional(),
+          search: z.string().max(200).optional(),
+          tag: z.string().max(40).optional(),
+          sweepId: Id.optional(),
         })
         .default({ limit: 50 }),
     )
@@ -267,6 +273,11 @@ const artifacts = router({
       const page = await datasetRows(ctx.services.artifacts, handle.artifact, input)
       return { ...page, offset: input.offset, columns: handle.columns, format: handle.format }
     }),
+  /** What is new in one dataset against another; both are reached through their runs (SEC-16). */
+  compare: authed.input(z.object({ earlier: PortOfRun, later: PortOfRun })).query(async ({ ctx, input }) => {
+    const [a, b] = await Promise.all([datasetOn(ctx.services, ctx.owner, input.earlier), datasetOn(ctx.services, ctx.owner, input.later)])
+    return compareDatasets(ctx.services.artifacts, a.artifact, b.artifact)
+  }),
   /** Files sent through the browser, newest first. */
   uploads: authed.query(({ ctx }) => listUploads(ctx.services.storage.db, ctx.owner)),
 })

@@ -31,6 +31,18 @@ export type SubmitRequest = PlanRequest & {
   /** Nodes to run although their result is known. */
   force: string[]
   priority?: number | undefined
+  name?: string | null
+  note?: string
+  sweepId?: string | null
+}
+
+export type Rerun = {
+  run: string
+  inputs: Record<string, unknown>
+  startFrom: 'base' | 'last'
+  name?: string | null | undefined
+  note?: string | undefined
+  idempotencyKey: string
 }
 
 export type InspectionResult =
@@ -47,6 +59,11 @@ export interface RunService {
   stop(owner: string, run: string, how: 'keep' | 'now' | 'pause'): Promise<void>
   /** Continues a paused run, or starts a new run from where a stopped or failed one ended. */
   resume(owner: string, run: string): Promise<{ run: string; number: number }>
+  /** With other data, as a run that opens beside the earlier one. */
+  rerun(owner: string, request: Rerun): Promise<{ run: string; number: number; existing: boolean }>
+  planRerun(owner: string, request: Omit<Rerun, 'idempotencyKey'>): Promise<Plan>
+  /** Again from one node on. */
+  retryFrom(owner: string, run: string, node: string, idempotencyKey: string): Promise<{ run: string; number: number; existing: boolean }>
   inspect(owner: string, request: { kind: string; request: Record<string, unknown> }): Promise<{ id: string }>
   inspection(owner: string, id: string): Promise<InspectionResult>
 }

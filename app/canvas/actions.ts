@@ -10,10 +10,14 @@ import { type End, own, titleOf } from '../../nodes/_kit/wires'
 import { toast } from '../ui/toast'
 import { addBeside, addNode, type Built, deleteSelected, disableSelected, fixEdit, insertOn, moveBy } from './build'
 import type { Editor } from './context'
-import { edgeKey, type Point } from './editor-state'
+import { edgeKey, freshId, type Point } from './editor-state'
 import { copyFragment, type Fragment, parseFragment, pasteEdit } from './fragment'
 import { kindAt, placeOf, readingOrder, type Side } from './graph-queries'
+import { changeGroup, type Group, groupEdit, type Size, ungroupEdit } from './groups'
+import { type Lineup, lineUp } from './line-up'
+import { replaceNode } from './replace'
 import type { QuickAdd } from './stores'
+import { tidy } from './tidy'
 
 const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)
 
@@ -28,6 +32,8 @@ export function createActions({ registry, editor, derived, view }: Editor) {
 
   /** Puts the canvas's focus on a node. A card out of view is not in the page; it takes the focus when it is drawn (`NodeCard`). */
   function focusNode(id: string | undefined) {
+    const folded = id === undefined ? undefined : doc().layout.groups.find((group) => group.folded && group.nodes.includes(id))
+    if (folded) editor.getState().apply(changeGroup(doc(), folded.id, { folded: false }), { label: `unfold ${folded.title}` })
     view.getState().set({ focused: id ?? null, seeking: id ?? null, ...(id !== undefined && { reveal: id }) })
     if (id === undefined) return document.querySelector<HTMLElement>('[data-canvas]')?.focus({ preventScroll: true })
     // A frame later, when what is closing now has given the focus back.
@@ -141,6 +147,69 @@ export function createActions({ registry, editor, derived, view }: Editor) {
       return added(addBeside(doc(), registry, type, nodes.length === 1 ? nodes[0] : undefined, centre))
     },
     insert: (type: string, edge: Edge) => added(insertOn(doc(), registry, type, edge)),
+
+    replace(id: string, type: string) {
+      const built = replaceNode(doc(), registry, id, type)
+      if (!built || !commit(built, { select: true })) return
+      view.getState().set({ quickAdd: null, tab: 'settings' })
+      const what = sentence(built.label.replace(/^replace/, 'replaced'))
+      toast(built.lost.length === 0 ? what : `${what}. Not kept: ${built.lost.join(', ')}`, { label: 'Undo', onPress: undo })
+      focusNode(id)
+    },
+
+    /** Selected nodes, or all of them (UX-34). */
+    tidy(sizeOf: (id: string) => Size) {
+      const { nodes } = editor.getState().selection
+      const ids = nodes.length > 1 ? nodes : Object.keys(doc().nodes)
+      const places = tidy(
+        ids.map((id) => ({ id, at: placeOf(doc(), id), height: sizeOf(id).height })),
+        doc().edges,
+        // Frames have titles, which take room above their cards.
+        doc().layout.groups.length > 0 ? 96 : 32,
+      )
+      if (!commit({ edit: { kind: 'move', positions: places }, label: `tidy up ${ids.length} nodes`, ids: [...ids] })) say('Tidy already')
+    },
+
+    lineUp(how: Lineup, sizeOf: (id: string) => Size) {
+      const { nodes } = editor.getState().selection
+      commit(lineUp(doc(), nodes, how, Object.fromEntries(nodes.map((id) => [id, sizeOf(id)]))))
+    },
+
+    group() {
+      const built = groupEdit(doc(), editor.getState().selection.nodes)
+      if (!built) return say('Select the nodes to group first')
+      if (commit({ ...built, ids: [] })) view.getState().set({ namingGroup: built.group })
+    },
+    ungroup() {
+      const built = ungroupEdit(doc(), editor.getState().selection.nodes)
+      if (!built) return say('None of the selected nodes is in a group')
+      commit({ ...built, ids: [] })
+    },
+    removeGroup(id: string) {
+      const gone = doc().layout.groups.find((group) => group.id === id)
+      if (gone)
+        commit({
+          edit: { kind: 'set-groups', groups: doc().layout.groups.filter((group) => group !== gone) },
+          label: `ungroup ${gone.title}`,
+          ids: [],
+        })
+    },
+    changeGroup(id: string, change: Partial<Group>) {
+      const group = doc().layout.groups.find((other) => other.id === id)
+      if (!group) return
+      const label =
+        change.folded === undefined ? `name group ${change.title ?? group.title}` : `${change.folded ? 'fold' : 'unfold'} ${group.title}`
+      commit({ edit: changeGroup(doc(), id, change), label, ids: [] })
+    },
+
+    addNote(at: Point) {
+      const { notes } = doc()
+      const id = freshId(Object.fromEntries(notes.map((note) => [note.id, true])), 'note')
+      const place = { x: Math.round(at.x / 16) * 16, y: Math.round(at.y / 16) * 16 }
+      if (!commit({ edit: { kind: 'set-notes', notes: [...notes, { id, text: '', ...place, width: 320 }] }, label: 'add note', ids: [] }))
+        return
+      view.getState().set({ writing: id })
+    },
 
     remove(plain: boolean) {
       const { selection } = editor.getState()

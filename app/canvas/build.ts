@@ -1,4 +1,5 @@
 /** Edits that take some working out, made ready for `applyEdit`: pure, so that gesture, key, menu and fix give the same result. */
+
 import type { AnyNode, Registry } from '../../nodes/_kit/define-node'
 import { versionOf } from '../../nodes/_kit/define-node'
 import type { Edge, Pipeline } from '../../nodes/_kit/graph'
@@ -13,7 +14,7 @@ export const STRIDE = 288
 
 export type Built = { edit: Edit; label: string; ids: string[] }
 
-const blank = (def: AnyNode, params: Record<string, unknown> = {}) => ({ type: def.type, version: versionOf(def), params })
+export const blank = (def: AnyNode, params: Record<string, unknown> = {}) => ({ type: def.type, version: versionOf(def), params })
 
 /** The wire between an existing end and a new node, over the first pair of ports that fits; null when none does. */
 function wireTo(def: AnyNode, id: string, link: { end: End; side: Side }, doc: Pipeline, registry: Registry): Edge | null {

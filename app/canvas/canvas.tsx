@@ -2,59 +2,58 @@
 /** The canvas: React Flow as a view of the document. It draws what the stores say and turns gestures into edits; it owns no state of its own
  * but sizes and the drag in progress. Keys are handled by `use-keys.ts`, not by React Flow (TC-43). */
 import {
-  applyNodeChanges,
   Background,
   BackgroundVariant,
   type Connection,
-  type EdgeChange,
   type EdgeTypes,
   type FinalConnectionState,
   type Edge as FlowEdge,
-  type Node as FlowNode,
   MiniMap,
-  type NodeChange,
   type NodeTypes,
   type OnConnectStartParams,
   ReactFlow,
   useReactFlow,
 } from '@xyflow/react'
-import { type DragEvent, type MouseEvent, memo, type RefObject, useCallback, useEffect, useMemo, useRef, useState } from 'react'
-import { useShallow } from 'zustand/react/shallow'
+import { type DragEvent, type MouseEvent, memo, type RefObject, useCallback, useEffect, useRef, useState } from 'react'
 import { connectionVerdict } from '../../nodes/_kit/connect'
 import { defOf, titleOf } from '../../nodes/_kit/wires'
 import { useActions } from './actions-context'
 import { fittingEnds } from './build'
 import { CanvasControls } from './canvas-controls'
-import { useDerived, useEditor, useStores, useView } from './context'
+import { useEditor, useStores, useView } from './context'
 import { edgeKey, type Point } from './editor-state'
 import { EmptyCanvas } from './empty-canvas'
 import { placeOf, portsOf, type Side } from './graph-queries'
+import { GroupCard } from './group-card'
+import { Guides } from './guides'
 import { NodeCard } from './node-card'
 import { NoteCard } from './note-card'
 import { PALETTE_MIME } from './palette'
+import { PortPreview } from './port-preview'
 import { QuickAddList } from './quick-add'
 import { RefusalBubble } from './refusal'
 import { useFileDrop } from './use-file-drop'
+import { useFlowEdges, useFlowNodes } from './use-flow'
 import { DrawnWire, Wire } from './wire'
 
 // At module level: made inside the component they remount every node on every render, 15 times slower (TC-37).
-const NODE_TYPES: NodeTypes = { card: NodeCard, note: NoteCard }
+const NODE_TYPES: NodeTypes = { card: NodeCard, note: NoteCard, frame: GroupCard }
 const EDGE_TYPES: EdgeTypes = { wire: Wire }
 const SNAP: [number, number] = [16, 16]
 const PAN_BUTTONS = [1, 2]
 const MINIMAP_FROM = 15
 const FIRST_FIT = { padding: 0.06, maxZoom: 1 }
-export const NOTE_PREFIX = 'note:'
 
 export const Canvas = memo(function Canvas({ label }: { label: string }) {
   const { registry, editor, derived, view } = useStores()
   const actions = useActions()
   const flow = useReactFlow()
   const frame = useRef<HTMLDivElement>(null)
-  const { nodes, onNodesChange, endDrag } = useFlowNodes()
+  const { nodes, onNodesChange, endDrag, guides } = useFlowNodes()
   const { edges, onEdgesChange } = useFlowEdges()
   const connecting = useView((s) => s.connecting !== null)
-  const overWire = useRef<string | null>(null)
+  /** The card or wire that a node from the palette is held over. */
+  const dropTarget = useRef<HTMLElement | SVGGElement | null>(null)
   // A blank canvas must not jump when its first node arrives.
   const [wasFilled] = useState(() => Object.keys(editor.getState().document.nodes).length > 0)
 
@@ -160,16 +159,17 @@ export const Canvas = memo(function Canvas({ label }: { label: string }) {
     if (!event.dataTransfer.types.includes(PALETTE_MIME)) return
     event.preventDefault()
     event.dataTransfer.dropEffect = 'copy'
-    // Within 40 px of a wire the node goes onto it (UX-24); the wire shows it.
-    const wire = document
-      .elementsFromPoint(event.clientX, event.clientY)
-      .map((element) => element.closest<SVGGElement>('.react-flow__edge'))
-      .find((element) => element !== null)
-    const id = wire?.dataset.id ?? null
-    if (id === overWire.current) return
-    for (const old of document.querySelectorAll('.react-flow__edge.is-target')) old.classList.remove('is-target')
-    wire?.classList.add('is-target')
-    overWire.current = id
+    // On a card the node takes its place; within 40 px of a wire it goes onto it (UX-24). Whatever it is shows it.
+    const under = document.elementsFromPoint(event.clientX, event.clientY)
+    const card = under.map((element) => element.closest<HTMLElement>('[data-node]')).find((element) => element !== null)
+    const wire = card
+      ? undefined
+      : under.map((element) => element.closest<SVGGElement>('.react-flow__edge')).find((element) => element !== null)
+    const over = card ?? wire
+    if (over === dropTarget.current) return
+    dropTarget.current?.classList.remove('is-target')
+    over?.classList.add('is-target')
+    dropTarget.current = over ?? null
   }, [])
 
   const onDrop = useCallback(
@@ -184,9 +184,14 @@ export const Canvas = memo(function Canvas({ label }: { label: string }) {
       const type = event.dataTransfer.getData(PALETTE_MIME)
       if (!type) return
       event.preventDefault()
-      const edge = editor.getState().document.edges.find((e) => edgeKey(e) === overWire.current)
-      overWire.current = null
-      for (const old of document.querySelectorAll('.react-flow__edge.is-target')) old.classList.remove('is-target')
+      const { node, id: wire } = dropTarget.current?.dataset ?? {}
+      dropTarget.current?.classList.remove('is-target')
+      dropTarget.current = null
+      if (node !== undefined) {
+        actions.replace(node, type)
+        return
+      }
+      const edge = editor.getState().document.edges.find((e) => edgeKey(e) === wire)
       const place = flow.screenToFlowPosition({ x: event.clientX, y: event.clientY })
       if (edge && actions.insert(type, edge)) return
       actions.addAt(type, { x: place.x - 112, y: place.y - 18 })
@@ -204,6 +209,11 @@ export const Canvas = memo(function Canvas({ label }: { label: string }) {
       onDoubleClick={openQuickAdd}
       onDragOver={onDragOver}
       onDrop={onDrop}
+      onDragLeave={(event) => {
+        if (event.currentTarget.contains(event.relatedTarget as Node | null)) return
+        dropTarget.current?.classList.remove('is-target')
+        dropTarget.current = null
+      }}
       onPointerDown={(event) => {
         if ((event.target as Element).classList.contains('react-flow__pane')) frame.current?.focus({ preventScroll: true })
       }}
@@ -252,10 +262,12 @@ export const Canvas = memo(function Canvas({ label }: { label: string }) {
           <MiniMap pannable zoomable ariaLabel="Overview of the canvas" nodeBorderRadius={4} className="minimap" />
         ) : null}
       </ReactFlow>
+      {guides.length > 0 ? <Guides guides={guides} /> : null}
       <Reveal frame={frame} />
       <CanvasControls />
       <EmptyCanvas />
       <QuickAddList />
+      <PortPreview />
       <RefusalBubble />
       <ConnectHint />
     </div>
@@ -310,149 +322,3 @@ function ConnectHint() {
     </div>
   )
 }
-
-type Measured = { width: number; height: number }
-
-/** The document's nodes and notes as React Flow wants them. An unchanged node keeps its object, so that its card is not drawn again. */
-function useFlowNodes() {
-  const { editor, registry } = useStores()
-  const [ids, places, notes, selected] = useEditor(
-    useShallow((s) => [s.document.nodes, s.document.layout.nodes, s.document.notes, s.selection.nodes] as const),
-  )
-  const [drag, setDrag] = useState<Readonly<Record<string, Point>>>({})
-  const [sizes, setSizes] = useState<Readonly<Record<string, Measured>>>({})
-  const [pickedNotes, setPickedNotes] = useState<readonly string[]>([])
-  const known = useRef(new Map<string, FlowNode>())
-
-  const nodes = useMemo(() => {
-    const chosen = new Set([...selected, ...pickedNotes])
-    const next = new Map<string, FlowNode>()
-    const put = (id: string, type: string, place: Point, width: number, height: number) => {
-      const at = drag[id] ?? place
-      const old = known.current.get(id)
-      const measured = sizes[id]
-      const isSelected = chosen.has(id)
-      next.set(
-        id,
-        old &&
-          old.type === type &&
-          old.position.x === at.x &&
-          old.position.y === at.y &&
-          old.selected === isSelected &&
-          old.measured === measured &&
-          old.width === width
-          ? old
-          : {
-              id,
-              type,
-              position: { x: at.x, y: at.y },
-              data: {},
-              selected: isSelected,
-              width,
-              initialHeight: height,
-              ...(measured && { measured }),
-            },
-      )
-    }
-    for (const id of Object.keys(ids)) put(id, 'card', places[id] ?? { x: 0, y: 0 }, 224, 140)
-    for (const note of notes) put(`${NOTE_PREFIX}${note.id}`, 'note', note, note.width ?? 320, note.height ?? 96)
-    known.current = next
-    return [...next.values()]
-  }, [ids, places, notes, selected, drag, sizes, pickedNotes])
-
-  const onNodesChange = useCallback(
-    (changes: NodeChange[]) => {
-      const moved: Record<string, Point> = {}
-      const measured: Record<string, Measured> = {}
-      const picks = changes.filter((change) => change.type === 'select')
-      for (const change of changes) {
-        if (change.type === 'position' && change.dragging && change.position) moved[change.id] = change.position
-        if (change.type === 'dimensions' && change.dimensions) measured[change.id] = change.dimensions
-      }
-      if (Object.keys(moved).length > 0) setDrag((old) => ({ ...old, ...moved }))
-      if (Object.keys(measured).length > 0) setSizes((old) => ({ ...old, ...measured }))
-      if (picks.length > 0) {
-        // React Flow's own fold decides what a box or Shift-click selects; we keep only the result.
-        const after = applyNodeChanges(picks, [...known.current.values()]).filter((node) => node.selected)
-        const { selection, select, endGesture } = editor.getState()
-        endGesture()
-        select({ nodes: after.filter((node) => !node.id.startsWith(NOTE_PREFIX)).map((node) => node.id), edges: selection.edges })
-        setPickedNotes(after.filter((node) => node.id.startsWith(NOTE_PREFIX)).map((node) => node.id))
-      }
-    },
-    [editor],
-  )
-
-  const endDrag = useCallback(
-    (_: unknown, last: FlowNode | FlowNode[], all?: FlowNode[]) => {
-      const moved = all ?? (Array.isArray(last) ? last : [last])
-      const { document, apply } = editor.getState()
-      const cards = moved.filter((node) => !node.id.startsWith(NOTE_PREFIX))
-      const positions = Object.fromEntries(cards.map((node) => [node.id, { x: node.position.x, y: node.position.y }]))
-      const movedNotes = new Map(moved.map((node) => [node.id, node.position]))
-      const [only] = cards
-      const label = moved.length > 1 ? `move ${moved.length} nodes` : only ? `move ${titleOf(document, registry, only.id)}` : 'move note'
-      apply(
-        {
-          kind: 'all',
-          edits: [
-            { kind: 'move', positions },
-            { kind: 'set-notes', notes: document.notes.map((note) => ({ ...note, ...movedNotes.get(`${NOTE_PREFIX}${note.id}`) })) },
-          ],
-        },
-        { label },
-      )
-      setDrag({})
-    },
-    [editor, registry],
-  )
-  return { nodes, onNodesChange, endDrag }
-}
-
-function useFlowEdges() {
-  const { editor } = useStores()
-  const [wires, selected] = useEditor(useShallow((s) => [s.document.edges, s.selection.edges] as const))
-  const known = useRef(new Map<string, FlowEdge>())
-  const edges = useMemo(() => {
-    const chosen = new Set(selected)
-    const next = new Map<string, FlowEdge>()
-    for (const edge of wires) {
-      const id = edgeKey(edge)
-      const old = known.current.get(id)
-      next.set(
-        id,
-        old && old.selected === chosen.has(id)
-          ? old
-          : {
-              id,
-              type: 'wire',
-              source: edge.from.node,
-              sourceHandle: edge.from.port,
-              target: edge.to.node,
-              targetHandle: edge.to.port,
-              selected: chosen.has(id),
-            },
-      )
-    }
-    known.current = next
-    return [...next.values()]
-  }, [wires, selected])
-  const onEdgesChange = useCallback(
-    (changes: EdgeChange[]) => {
-      const picks = changes.filter((change) => change.type === 'select')
-      if (picks.length === 0) return
-      const { selection, select } = editor.getState()
-      const after = new Set(selection.edges)
-      for (const { id, selected: on } of picks) {
-        if (on) after.add(id)
-        else after.delete(id)
-      }
-      select({ nodes: selection.nodes, edges: [...after] })
-    },
-    [editor],
-  )
-  return { edges, onEdgesChange }
-}
-
-/** The number of problems that stop a run, for whoever shows it outside the top bar. */
-export const useErrorCount = (): number => useDerived((s) => s.problems.filter((problem) => problem.severity === 'error').length)

@@ -1,4 +1,5 @@
 'use client'
+import { useReactFlow } from '@xyflow/react'
 /** The right panel (UX-12): settings, data, run and notes of the selected node; of the pipeline when none is selected; actions for several. */
 import { useCallback, useEffect, useMemo, useState } from 'react'
 import { useShallow } from 'zustand/react/shallow'
@@ -13,11 +14,13 @@ import { TabPanel, Tabs } from '../ui/tabs'
 import { useActions } from './actions-context'
 import { useDerived, useEditor, useStores, useView } from './context'
 import { freshId } from './editor-state'
+import type { Lineup } from './line-up'
 import { NodeData } from './node-data'
 import { NodeNotes } from './node-notes'
 import { NodeRunTab } from './node-run-tab'
 import { PipelineSettings } from './pipeline-settings'
 import { useRunLink } from './run-link'
+import { sizeIn } from './sizes'
 import type { InspectorTab } from './stores'
 
 const TABS: readonly { value: InspectorTab; label: string }[] = [
@@ -92,6 +95,12 @@ function Header({ id, title, icon }: { id: string; title: string; icon: string }
     { kind: 'separator' },
     { label: 'Rename', onSelect: () => setDraft(title), shortcut: 'F2' },
     { label: 'Duplicate', icon: 'copy', onSelect: actions.duplicate },
+    {
+      label: 'Replace',
+      icon: 'swap',
+      shortcut: 'R',
+      onSelect: () => view.getState().set({ quickAdd: { at: { x: 80, y: 80 }, place: { x: 0, y: 0 }, replace: id } }),
+    },
     { label: disabled ? 'Enable' : 'Disable', onSelect: () => void actions.toggleDisabled(), shortcut: 'M' },
     {
       kind: 'sub',
@@ -224,9 +233,21 @@ function Unknown({ type, version, params }: { type: string; version: number; par
   )
 }
 
+const LINEUPS: readonly (readonly [Lineup, string])[] = [
+  ['left', 'Left edges'],
+  ['centre', 'Middles, one below the other'],
+  ['right', 'Right edges'],
+  ['top', 'Upper edges'],
+  ['middle', 'Middles, side by side'],
+  ['bottom', 'Lower edges'],
+  ['across', 'Even gaps across'],
+  ['down', 'Even gaps down'],
+]
+
 function SeveralSelected({ ids }: { ids: readonly string[] }) {
   const { registry } = useStores()
   const actions = useActions()
+  const flow = useReactFlow()
   const link = useRunLink()
   const titles = useEditor(useShallow((s) => ids.map((id) => titleOf(s.document, registry, id))))
   const allOff = useEditor((s) => ids.every((id) => s.document.nodes[id]?.disabled))
@@ -245,6 +266,15 @@ function SeveralSelected({ ids }: { ids: readonly string[] }) {
           <Button icon="play" disabled={link.active} onClick={() => link.start({ kind: 'only', nodes: ids })}>
             Run selected
           </Button>
+          <Button onClick={actions.group}>Group</Button>
+          <Button icon="tidy" onClick={() => actions.tidy(sizeIn(flow))}>
+            Tidy up
+          </Button>
+          <Menu
+            label="Ways to line up"
+            trigger={<Button caret>Line up</Button>}
+            items={LINEUPS.map(([how, label]) => ({ label, onSelect: () => actions.lineUp(how, sizeIn(flow)) }))}
+          />
           <Button icon="copy" onClick={actions.duplicate}>
             Duplicate
           </Button>

@@ -46,6 +46,13 @@ export type CommandId =
   | 'fold-bottom'
   | 'next-region'
   | 'help'
+  | 'insert'
+  | 'replace'
+  | 'note'
+  | 'group'
+  | 'ungroup'
+  | 'tidy'
+  | 'preview'
   | 'save'
   | 'history'
   | 'check'
@@ -67,6 +74,8 @@ export type Binding = {
 export const KEYS: readonly Binding[] = [
   { command: 'add-node', label: 'Add a node', group: 'Build', keys: ['/'], scope: 'canvas' },
   { command: 'connect', label: 'Connect from the node', group: 'Build', keys: ['C'], scope: 'canvas' },
+  { command: 'insert', label: 'Insert on the wire', group: 'Build', keys: ['I'], scope: 'canvas' },
+  { command: 'replace', label: 'Replace the node', group: 'Build', keys: ['R'], scope: 'canvas' },
   { command: 'delete', label: 'Delete and reconnect', group: 'Build', keys: ['Delete', 'Backspace'], scope: 'canvas' },
   {
     command: 'delete-plain',
@@ -77,6 +86,10 @@ export const KEYS: readonly Binding[] = [
   },
   { command: 'disable', label: 'Disable or enable', group: 'Build', keys: ['M'], scope: 'canvas' },
   { command: 'rename', label: 'Rename', group: 'Build', keys: ['F2'], scope: 'canvas' },
+  { command: 'note', label: 'Add a note', group: 'Build', keys: ['N'], scope: 'canvas' },
+  { command: 'group', label: 'Group', group: 'Build', keys: ['Mod+G'], scope: 'canvas' },
+  { command: 'ungroup', label: 'Ungroup', group: 'Build', keys: ['Shift+Mod+G'], scope: 'canvas' },
+  { command: 'tidy', label: 'Tidy up', group: 'Build', keys: ['Shift+L'], scope: 'canvas' },
   { command: 'undo', label: 'Undo', group: 'Edit', keys: ['Mod+Z'], scope: 'everywhere' },
   { command: 'redo', label: 'Redo', group: 'Edit', keys: ['Shift+Mod+Z', 'Mod+Y'], scope: 'everywhere' },
   { command: 'copy', label: 'Copy', group: 'Edit', keys: ['Mod+C'], scope: 'canvas' },
@@ -126,6 +139,7 @@ export const KEYS: readonly Binding[] = [
     scope: 'canvas',
     keysOnly: true,
   },
+  { command: 'preview', label: 'Show what goes in and out', group: 'Move about', keys: ['P'], scope: 'canvas' },
   { command: 'open-settings', label: 'Open settings', group: 'Move about', keys: ['Enter'], scope: 'canvas', keysOnly: true },
   { command: 'to-canvas', label: 'Back to canvas', group: 'Move about', keys: ['Escape'], scope: 'everywhere', keysOnly: true },
   { command: 'next-region', label: 'Next region', group: 'Move about', keys: ['F6'], scope: 'everywhere', keysOnly: true },

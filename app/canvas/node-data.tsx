@@ -99,7 +99,7 @@ function PortLine({ id, port, side }: { id: string; port: string; side: Side }) 
 }
 
 /** What the wire will carry, known from headers alone. */
-function Known({ facts }: { facts: PortFacts }) {
+export function Known({ facts }: { facts: PortFacts }) {
   switch (facts.kind) {
     case 'model': {
       const { facts: model } = facts
@@ -158,7 +158,7 @@ function Known({ facts }: { facts: PortFacts }) {
 }
 
 /** What the shown run put out, in a line; the run panel has it whole. */
-function Made({ value }: { value: unknown }) {
+export function Made({ value }: { value: unknown }) {
   if (typeof value !== 'object' || value === null) return null
   const made = value as { rows?: unknown; bytes?: unknown; name?: unknown }
   if (typeof made.rows === 'number') return <p className="made">{count(made.rows)} rows in the shown run</p>

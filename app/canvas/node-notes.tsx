@@ -3,8 +3,8 @@
 import { Fragment, type ReactNode } from 'react'
 import { own } from '../../nodes/_kit/wires'
 import { Button } from '../ui/button'
+import { useActions } from './actions-context'
 import { useEditor, useStores } from './context'
-import { freshId } from './editor-state'
 import { placeOf } from './graph-queries'
 
 /** The few marks that help texts and notes use: paragraphs, **bold**, *stress* and `code`. */
@@ -25,28 +25,11 @@ function inline(text: string): ReactNode {
   })
 }
 
-export function useAddNote(): (at?: { x: number; y: number }) => void {
-  const { editor } = useStores()
-  return (at) => {
-    const { document, apply } = editor.getState()
-    const id = freshId(Object.fromEntries(document.notes.map((note) => [note.id, true])), 'note')
-    const lowest = Object.keys(document.nodes).map((node) => placeOf(document, node))
-    const place = at ?? { x: Math.min(0, ...lowest.map((p) => p.x)), y: Math.max(0, ...lowest.map((p) => p.y)) + 256 }
-    apply(
-      {
-        kind: 'set-notes',
-        notes: [...document.notes, { id, text: '**Note**\n\nDouble-click to write.', x: place.x, y: place.y, width: 320 }],
-      },
-      { label: 'add note' },
-    )
-  }
-}
-
 export function NodeNotes({ id }: { id: string }) {
   const { registry, editor } = useStores()
   const type = useEditor((s) => s.document.nodes[id]?.type ?? '')
   const def = own(registry, type)
-  const addNote = useAddNote()
+  const actions = useActions()
   return (
     <div className="form prose">
       {def ? (
@@ -62,7 +45,7 @@ export function NodeNotes({ id }: { id: string }) {
           size="sm"
           onClick={() => {
             const place = placeOf(editor.getState().document, id)
-            addNote({ x: place.x, y: place.y - 128 })
+            actions.addNote({ x: place.x, y: place.y - 128 })
           }}
         >
           Add a note above this node

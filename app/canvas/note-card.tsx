@@ -1,18 +1,25 @@
 'use client'
 /** A note on the canvas: text without ports (UX-36). **Bold**, *stress* and `code` are drawn. It never makes anything stale (UX-49). */
 import type { NodeProps } from '@xyflow/react'
-import { memo, useState } from 'react'
-import { useEditor, useStores } from './context'
+import { memo, useEffect, useState } from 'react'
+import { useEditor, useStores, useView } from './context'
 import { HelpText } from './node-notes'
 
 export const NoteCard = memo(function NoteCard({ id, selected }: NodeProps) {
-  const { editor } = useStores()
+  const { editor, view } = useStores()
+  const writing = useView((s) => `note:${s.writing}` === id)
   const note = useEditor((s) => s.document.notes.find((n) => `note:${n.id}` === id))
   const [draft, setDraft] = useState<string | null>(null)
+  // A note that was just added is written at once.
+  useEffect(() => {
+    if (!writing) return
+    setDraft('')
+    view.getState().set({ writing: null })
+  }, [writing, view])
   if (!note) return null
   const done = () => {
     const { document, apply } = editor.getState()
-    if (draft !== null && draft !== note.text)
+    if (draft !== null && (draft !== note.text || draft === ''))
       apply(
         {
           kind: 'set-notes',
@@ -23,7 +30,8 @@ export const NoteCard = memo(function NoteCard({ id, selected }: NodeProps) {
     setDraft(null)
   }
   return (
-    <aside className={selected ? 'notecard sel' : 'notecard'} onDoubleClick={() => setDraft(note.text)}>
+    // Not an <aside>: several of one name would be landmarks that nobody can tell apart.
+    <div role="note" className={selected ? 'notecard sel' : 'notecard'} onDoubleClick={() => setDraft(note.text)}>
       {draft === null ? (
         <HelpText text={note.text} />
       ) : (
@@ -41,6 +49,6 @@ export const NoteCard = memo(function NoteCard({ id, selected }: NodeProps) {
           }}
         />
       )}
-    </aside>
+    </div>
   )
 })

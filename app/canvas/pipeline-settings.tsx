@@ -10,7 +10,6 @@ import { Button, IconButton } from '../ui/button'
 import { plural } from '../ui/words'
 import { useActions } from './actions-context'
 import { useDerived, useEditor, useStores } from './context'
-import { useAddNote } from './node-notes'
 
 export function PipelineSettings() {
   const { registry, editor } = useStores()
@@ -24,8 +23,9 @@ export function PipelineSettings() {
   )
   const inputs = useEditor((s) => s.document.inputs)
   const notes = useEditor((s) => s.document.notes)
+  const groups = useEditor((s) => s.document.layout.groups)
   const titles = useEditor(useShallow((s) => s.document.inputs.map((input) => titleOf(s.document, registry, input.node))))
-  const addNote = useAddNote()
+  const actions = useActions()
   return (
     <>
       <div className="insp-head">
@@ -69,6 +69,27 @@ export function PipelineSettings() {
             ))
           )}
         </section>
+        {groups.length > 0 ? (
+          <section aria-label="Groups" className="ports">
+            <h3 className="h-sec">Groups</h3>
+            {groups.map((group) => (
+              <div key={group.id} className="row">
+                <span className="ell">{group.title}</span>
+                <span className="muted text-12 nowrap">{plural(group.nodes.length, 'node')}</span>
+                <Button
+                  size="sm"
+                  variant="ghost"
+                  className="ml-auto"
+                  onClick={() => actions.changeGroup(group.id, { folded: !group.folded })}
+                >
+                  {group.folded ? 'Unfold' : 'Fold'}
+                  <span className="vh"> {group.title}</span>
+                </Button>
+                <IconButton icon="close" size="sm" label={`Ungroup ${group.title}`} onClick={() => actions.removeGroup(group.id)} />
+              </div>
+            ))}
+          </section>
+        ) : null}
         <section aria-label="Notes" className="ports">
           <h3 className="h-sec">Notes</h3>
           {notes.map((note) => (
@@ -99,7 +120,15 @@ export function PipelineSettings() {
             </label>
           ))}
           <div>
-            <Button icon="note" size="sm" onClick={() => addNote()}>
+            <Button
+              icon="note"
+              size="sm"
+              onClick={() => {
+                const { nodes: all } = editor.getState().document.layout
+                const places = Object.values(all)
+                actions.addNote({ x: Math.min(0, ...places.map((p) => p.x)), y: Math.max(0, ...places.map((p) => p.y)) + 256 })
+              }}
+            >
               Add a note
             </Button>
           </div>

@@ -6,6 +6,7 @@ import type { PortKind } from '../../nodes/_kit/ports'
 import { PortMark } from '../ui/port-mark'
 import { useDerived, useView } from './context'
 import type { Side } from './graph-queries'
+import { usePeek } from './port-preview'
 
 export const HEAD = 36
 export const ROW = 24
@@ -34,6 +35,7 @@ export const Port = memo(function Port({
   const missing = useView((s) => s.checked) && !wired && side === 'in' && !optional
   // Placeholders know no kinds; their wires keep them visible.
   const known = useDerived((s) => s.nodes[node]?.def != null)
+  const peek = usePeek(node, port, side)
   const classes = ['port', side, fits && 'big', missing && 'need'].filter(Boolean).join(' ')
   return (
     <Handle
@@ -44,6 +46,7 @@ export const Port = memo(function Port({
       style={{ top: HEAD + row * ROW }}
       isConnectable={known || kind !== null}
       data-port={`${node}.${port}`}
+      {...peek}
     >
       <PortMark kind={kind ?? 'report'} hollow={side === 'in' ? !wired : kind === null} />
       <span className="lbl" aria-hidden="true">

@@ -3,6 +3,7 @@
  * those used most first; Enter adds, wires and selects. */
 import { Command } from 'cmdk'
 import { useEffect, useMemo, useRef, useState } from 'react'
+import type { AnyNode } from '../../nodes/_kit/define-node'
 import { titleOf } from '../../nodes/_kit/wires'
 import { Icon } from '../ui/icon'
 import { PortMark } from '../ui/port-mark'
@@ -49,8 +50,19 @@ function List({ open }: { open: QuickAdd }) {
   const { link } = open
   const kind = link ? kindAt(doc, registry, link.end, link.side) : edge ? kindAt(doc, registry, edge.from, 'out') : undefined
 
+  const replaced = open.replace === undefined ? undefined : doc.nodes[open.replace]
   const fitting = useMemo(() => {
     const all = Object.values(registry)
+    if (replaced) {
+      // Those that keep most wires first.
+      const before = registry[replaced.type]
+      const kinds = (def: AnyNode | undefined) => [
+        ...portsOf(def, 'in').map(([, p]) => `in ${p.kind}`),
+        ...portsOf(def, 'out').map(([, p]) => `out ${p.kind}`),
+      ]
+      const shared = (def: AnyNode) => kinds(def).filter((kind) => kinds(before).includes(kind)).length
+      return all.filter((def) => def.type !== replaced.type).toSorted((a, b) => shared(b) - shared(a))
+    }
     const used = usedBefore()
     const has = (def: (typeof all)[number], side: 'in' | 'out') => portsOf(def, side).some(([, port]) => port.kind === kind)
     const fits = link
@@ -59,7 +71,7 @@ function List({ open }: { open: QuickAdd }) {
         ? all.filter((def) => has(def, 'in') && has(def, 'out'))
         : all
     return fits.toSorted((a, b) => (used[b.type] ?? 0) - (used[a.type] ?? 0))
-  }, [registry, link, edge, kind])
+  }, [registry, link, edge, kind, replaced])
   const shown = useMemo(
     () =>
       fitting
@@ -84,7 +96,8 @@ function List({ open }: { open: QuickAdd }) {
 
   const choose = (type: string) => {
     noteUse(type)
-    if (edge) actions.insert(type, edge)
+    if (open.replace !== undefined) actions.replace(open.replace, type)
+    else if (edge) actions.insert(type, edge)
     else actions.addAt(type, open.place, link)
   }
 
@@ -97,7 +110,9 @@ function List({ open }: { open: QuickAdd }) {
       : `For ${titleOf(doc, registry, link.end.node)}: nodes that give ${kind === 'metrics' ? 'metrics' : `a ${kind}`}`
     : edge
       ? 'On this wire'
-      : 'Add a node'
+      : open.replace !== undefined
+        ? `Replace ${titleOf(doc, registry, open.replace)} with`
+        : 'Add a node'
   return (
     <div ref={box} className="pop qa" role="dialog" aria-label="Add a node" style={{ left, top, width: WIDTH }}>
       <div className="qa-head">

@@ -172,6 +172,8 @@ export type QuickAdd = {
   readonly link?: { readonly end: End; readonly side: Side }
   /** Only nodes that can stand on this wire (UX-28). */
   readonly edge?: string
+  /** In place of this node (UX-29). */
+  readonly replace?: string
 }
 
 export type Refusal = {
@@ -195,6 +197,11 @@ export type ViewState = {
   readonly reveal: string | null
   /** Node whose name is to be edited, until the inspector has taken it. */
   readonly renaming: string | null
+  /** Group whose name is to be written, and note whose text is, until their cards have taken it. */
+  readonly namingGroup: string | null
+  readonly writing: string | null
+  /** Port whose content is shown beside it while the pointer rests there; `at` in pixels of the canvas element. */
+  readonly peek: (End & { readonly side: Side; readonly at: { readonly x: number; readonly y: number } }) | null
   /** Node shown in the large freeze view, in place of the canvas (D-31). */
   readonly large: string | null
   /** Output whose rows are shown in large, in place of the canvas. */
@@ -220,6 +227,9 @@ export const createViewStore = (): StoreApi<ViewState> =>
     open: null,
     reveal: null,
     renaming: null,
+    namingGroup: null,
+    peek: null,
+    writing: null,
     large: null,
     rows: null,
     checked: false,

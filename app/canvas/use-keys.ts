@@ -5,9 +5,11 @@ import { useCallback, useEffect, useMemo } from 'react'
 import { useActions } from './actions-context'
 import { FIT } from './canvas-controls'
 import { useStores } from './context'
+import { edgeKey } from './editor-state'
 import { placeOf } from './graph-queries'
 import { bindingFor, type CommandId } from './keys'
 import type { RunLink } from './run-link'
+import { sizeIn } from './sizes'
 
 export const isMac = (): boolean => typeof navigator !== 'undefined' && /Mac|iPhone|iPad/.test(navigator.platform)
 
@@ -52,6 +54,30 @@ export function useCommands(options: { fold: Fold; link: RunLink }): (command: C
         connect: () => {
           if (node !== undefined) show.set({ open: 'connect', focused: node })
           else show.say('Select a node first')
+        },
+        insert: () => {
+          const [wire] = editor.getState().selection.edges
+          const { edges } = editor.getState().document
+          const edge = wire ?? edges.filter((e) => e.from.node === node || e.to.node === node).map(edgeKey)[0]
+          if (edge !== undefined) show.set({ quickAdd: { ...centre(), edge } })
+          else show.say('Select a wire, or a node that has one')
+        },
+        replace: () => {
+          if (node !== undefined) show.set({ quickAdd: { ...centre(), replace: node } })
+          else show.say('Select a node first')
+        },
+        note: () => actions.addNote(centre().place),
+        group: actions.group,
+        ungroup: actions.ungroup,
+        tidy: () => {
+          actions.tidy(sizeIn(flow))
+          // A frame later, when the cards are where they belong.
+          requestAnimationFrame(() => void flow.fitView(FIT))
+        },
+        preview: () => {
+          if (node === undefined) return show.say('Select a node first')
+          editor.getState().select({ nodes: [node], edges: [] })
+          show.set({ tab: 'data' })
         },
         delete: () => actions.remove(false),
         'delete-plain': () => actions.remove(true),

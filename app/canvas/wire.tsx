@@ -2,6 +2,7 @@
 /** Wires (D-25): a model travels in a tube of ice with a warm core as thick as the thawed share; all else is a thin line of its kind. */
 import { type ConnectionLineComponentProps, type EdgeProps, Position } from '@xyflow/react'
 import { memo } from 'react'
+import type { Edge } from '../../nodes/_kit/graph'
 import type { PortKind } from '../../nodes/_kit/ports'
 import { useNodeRun } from '../runs/store'
 import { useDerived, useEditor, useStores, useView } from './context'
@@ -30,27 +31,13 @@ function Tube({ d, kind, core }: { d: string; kind: PortKind | null; core: numbe
 /** Middle of the cubic above, for the ＋. */
 const middle = (x1: number, y1: number, x2: number, y2: number) => ({ x: (x1 + x2) / 2, y: (y1 + y2) / 2 })
 
-export const Wire = memo(function Wire({
-  id,
-  source,
-  target,
-  sourceHandleId,
-  targetHandleId,
-  sourceX,
-  sourceY,
-  targetX,
-  targetY,
-  selected,
-}: EdgeProps) {
+export const Wire = memo(function Wire({ id, data, sourceX, sourceY, targetX, targetY, selected }: EdgeProps) {
   const { registry, view } = useStores()
-  const kind = useEditor(
-    (s) =>
-      kindAt(s.document, registry, { node: source, port: sourceHandleId ?? '' }, 'out') ??
-      kindAt(s.document, registry, { node: target, port: targetHandleId ?? '' }, 'in') ??
-      null,
-  )
-  const share = useDerived((s) => warmth(s.nodes[source]?.outputs[sourceHandleId ?? '']))
-  const flowing = useNodeRun(target)?.status === 'running'
+  // The wire of the document: what React Flow calls source and target may be the box of a folded group.
+  const { from, to } = (data as { edge: Edge }).edge
+  const kind = useEditor((s) => kindAt(s.document, registry, from, 'out') ?? kindAt(s.document, registry, to, 'in') ?? null)
+  const share = useDerived((s) => warmth(s.nodes[from.node]?.outputs[from.port]))
+  const flowing = useNodeRun(to.node)?.status === 'running'
   const [x1, x2] = [sourceX - REACH, targetX + REACH]
   const d = wirePath(x1, sourceY, x2, targetY)
   const at = middle(x1, sourceY, x2, targetY)

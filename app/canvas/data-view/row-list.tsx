@@ -3,25 +3,10 @@ import { useVirtualizer } from '@tanstack/react-virtual'
 import { type KeyboardEvent, useEffect, useRef } from 'react'
 import { count } from '../../ui/words'
 import type { RowTokens } from './counts'
+import { firstWords } from './first-words'
 import type { Row } from './use-rows'
 
 const ROW_H = 44
-
-/** The first words of a row, for a list. */
-function firstWords(row: Row | undefined): string {
-  if (!row) return ''
-  const messages = Array.isArray(row.messages) ? (row.messages as { role?: string; content?: unknown }[]) : null
-  const said = messages
-    ? (messages.find((message) => message.role === 'user') ?? messages[0])?.content
-    : (row.prompt ?? row.text ?? Object.entries(row).find(([name, value]) => name !== 'id' && typeof value === 'string')?.[1])
-  const text =
-    typeof said === 'string'
-      ? said
-      : Array.isArray(said)
-        ? String((said.at(-1) as { content?: unknown } | undefined)?.content ?? '')
-        : JSON.stringify(row)
-  return text.slice(0, 200).replaceAll(/\s+/g, ' ')
-}
 
 /** All rows that are shown, by number, with their first words and what of them is trained. */
 export function RowList({

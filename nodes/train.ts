@@ -6,10 +6,10 @@ import type { NodeProblem } from './_kit/facts'
 import { countAll } from './_kit/freeze'
 import { NodeError, throwProblem } from './_kit/node-error'
 import { isOpenEnded, optimizerStateBytes } from './_kit/optimizer-params'
-import type { ModelHandle } from './_kit/ports'
 import { resolveTrain, stepsPerEpochOf, totalStepsOf, type Wiring } from './_kit/resolve-train'
 import { trainArguments } from './_kit/train-arguments'
 import { trainParams } from './_kit/train-params'
+import { followTraining, type TrainJob } from './_kit/train-run'
 import { countWords, plural, rateWords } from './_kit/words'
 
 const TRAINABLE_FORMATS: readonly string[] = ['messages', 'prompt_completion', 'text']
@@ -90,7 +90,7 @@ Wire **validation** rows to see whether the model learns the task or only these 
         got: 'the completion',
         fix: { label: 'Train on everything', params: { train_on: 'all' } },
       })
-    if (typeof params.learning_rate === 'number' && params.learning_rate > 0.01)
+    if (typeof params.learning_rate === 'number' && params.learning_rate > 0.01 && params.optim !== 'sgd')
       problems.push({
         severity: 'warning',
         code: 'high_learning_rate',
@@ -219,10 +219,8 @@ Wire **validation** rows to see whether the model learns the task or only these 
       `learning_rate ${rateWords(args.learning_rate)}, batch ${args.per_device_train_batch_size}${args.gradient_accumulation_steps > 1 ? ` × ${args.gradient_accumulation_steps}` : ''}, ${args.lr_scheduler_type}, max_length ${args.max_length}, train_on ${args.train_on}`,
     )
 
-    let totalSteps = 0
-    const speeds: number[] = []
     const settings = adapterSettings(adapter, params)
-    const job = {
+    const job: TrainJob = {
       model,
       data,
       trainable: model.trainable,
@@ -230,79 +228,7 @@ Wire **validation** rows to see whether the model learns the task or only these 
       ...(validation && validation.rows > 0 && { validation }),
       ...(settings && { adapter: settings }),
     }
-    for await (const event of ctx.engine.train(job)) {
-      switch (event.type) {
-        case 'start':
-          totalSteps = event.totalSteps
-          if (event.dropped > 0) {
-            const share = event.dropped / (event.rows + event.dropped)
-            ctx.log(
-              `${plural(event.dropped, 'row')} longer than ${args.max_length} tokens left out (${(share * 100).toFixed(1)} %)`,
-              'warn',
-            )
-          }
-          if (event.fromStep > 0) ctx.log(`Continues from step ${event.fromStep}`)
-          ctx.progress(event.fromStep, totalSteps, 'steps')
-          break
-        case 'preparing':
-          ctx.progress(event.done, event.total, event.what)
-          break
-        case 'step': {
-          const { type: _, seconds: __, ...point } = event
-          if (event.tokens_per_second > 0) speeds.push(event.tokens_per_second)
-          ctx.metrics(point)
-          ctx.progress(event.step, totalSteps, 'steps')
-          break
-        }
-        case 'eval':
-          ctx.metrics({ step: event.step, epoch: event.epoch, eval_loss: event.eval_loss })
-          ctx.log(`Step ${event.step}: validation loss ${event.eval_loss.toFixed(4)}`)
-          break
-        case 'checkpoint':
-          ctx.log(`Checkpoint at step ${event.step}`)
-          break
-        case 'stopped':
-          throw new NodeError('stopped', `Stopped at step ${event.step}; the checkpoint is kept.`, {
-            fix: 'Run again to continue from there.',
-          })
-        case 'done': {
-          if (event.endedEarly)
-            ctx.log(`Ended early at step ${event.step}: ${plural(args.early_stopping_patience, 'validation')} without a lower loss.`)
-          const trained: ModelHandle = {
-            ...model,
-            delta: event.delta,
-            adapter: event.adapter,
-            lineage: [
-              ...model.lineage,
-              {
-                node: ctx.node,
-                data: data.artifact,
-                source: data.source,
-                steps: event.step,
-                epochs: event.epochs,
-                seed: args.seed,
-                parameters: trainable,
-              },
-            ],
-          }
-          speeds.sort((a, b) => a - b)
-          return {
-            model: trained,
-            metrics: {
-              train_loss: event.train_loss,
-              ...(event.eval_loss !== null && { eval_loss: event.eval_loss }),
-              ...(event.bestStep !== null && { best_step: event.bestStep }),
-              steps: event.step,
-              epochs: event.epochs,
-              learning_rate: args.learning_rate,
-              tokens_per_second: speeds[speeds.length >> 1] ?? 0,
-              seconds: event.seconds,
-            },
-          }
-        }
-      }
-    }
-    throw new Error('Training ended without a result.')
+    return followTraining(ctx, job, trainable)
   },
 })
 

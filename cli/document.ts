@@ -12,7 +12,7 @@ import { assignment } from './arguments'
 export type Opened = { document: Pipeline; sourceFile: string; name: string; inputs: Record<string, unknown> }
 
 const types: Registry = registry
-const defOf = (type: string): AnyNode | undefined => (Object.hasOwn(types, type) ? types[type] : undefined)
+export const defOf = (type: string): AnyNode | undefined => (Object.hasOwn(types, type) ? types[type] : undefined)
 
 /** @throws AppError NOT_FOUND, INVALID_DOCUMENT, INVALID_PARAM */
 export async function openDocument(file: string, options: { set: readonly string[]; input: readonly string[] }): Promise<Opened> {
@@ -61,10 +61,10 @@ function nameOf(path: string): string {
 }
 
 /** Whether a param names a file or a model by path. */
-const widgetOf = (def: AnyNode | undefined, param: string): string | undefined =>
+export const widgetOf = (def: AnyNode | undefined, param: string): string | undefined =>
   def ? (paramSchemas(def)[param]?.meta()?.widget as string | undefined) : undefined
 
-function absolute(value: unknown, widget: string | undefined, folder: string): unknown {
+export function absolute(value: unknown, widget: string | undefined, folder: string): unknown {
   if (typeof value !== 'string' || (widget !== 'file' && widget !== 'model') || value === '') return value
   // `template:…`, `upload:…`, `builtin:…`, `hub:…`; on Windows a drive letter is a path.
   if (/^[a-z]{2,}:/i.test(value) || isAbsolute(value)) return value
@@ -123,7 +123,7 @@ function inputOf(document: Pipeline, text: string): [string, unknown] {
 }
 
 /** `3`, `0.5`, `true`, `null`, `[1,2]` are what they look like; everything else is text. */
-function jsonOrText(value: string): unknown {
+export function jsonOrText(value: string): unknown {
   try {
     return JSON.parse(value)
   } catch {

@@ -1,7 +1,8 @@
-/** `thaw run | plan | nodes | worker`: what Thaw does, without a browser. */
+/** `thaw run | plan | rerun | nodes | worker`: what Thaw does, without a browser. */
 import { env } from '../server/env'
 import { type AppError, fromUnknown } from '../server/errors'
 import { nodesCommand } from './nodes'
+import { rerunCommand } from './rerun'
 import { planCommand, runCommand } from './run'
 import { workerCommand } from './worker'
 
@@ -9,6 +10,7 @@ const HELP = `Usage: thaw <command>
 
   thaw run FILE    run a pipeline and wait for it
   thaw plan FILE   say what a run would do, and why
+  thaw rerun N     run an earlier run again with new data
   thaw nodes       list the node types
   thaw worker      take work from the queue until stopped
 
@@ -18,6 +20,7 @@ thaw <command> --help tells more. Settings are environment variables: THAW_HOME 
 const COMMANDS: Record<string, (args: string[]) => Promise<number>> = {
   run: runCommand,
   plan: planCommand,
+  rerun: rerunCommand,
   nodes: nodesCommand,
   worker: workerCommand,
 }

@@ -34,7 +34,8 @@ Says what a run would do, node by node, and why. Nothing is run.
 const OPTIONS = { flags: ['--json', '--help'], values: ['--set', '--input', '--to'] } as const
 
 const print = (line: string) => process.stdout.write(`${line}\n`)
-const jsonOf = (plan: Plan) => plan.nodes.map(({ node, type, action, reasons, key, cost }) => ({ node, type, action, reasons, key, cost }))
+export const jsonOf = (plan: Plan) =>
+  plan.nodes.map(({ node, type, action, reasons, key, cost }) => ({ node, type, action, reasons, key, cost }))
 
 type Request = Awaited<ReturnType<typeof openDocument>> & { target: string[] | null }
 
@@ -81,7 +82,7 @@ export async function planCommand(args: string[]): Promise<number> {
   }
 }
 
-function printPlan(plan: Plan): void {
+export function printPlan(plan: Plan): void {
   const width = Math.max(4, ...plan.nodes.map((node) => node.node.length))
   for (const node of plan.nodes) {
     print(`${node.action.padEnd(8)}  ${node.node.padEnd(width)}  ${node.reasons.map((reason) => reason.text).join(' ')}`)
@@ -126,7 +127,19 @@ async function run(
   const plan = await thaw.plan(request)
   if (json) print(JSON.stringify({ type: 'plan', nodes: jsonOf(plan) }))
   else printPlan(plan)
-  const { run: id, number } = await thaw.submit({ ...request, idempotencyKey: randomUUID() })
+  const made = await thaw.submit({ ...request, idempotencyKey: randomUUID() })
+  return followRun(thaw, { ...made, name: request.name }, plan, json, started, tell)
+}
+
+/** Waits for a run, tells what happens, and ends with its outputs. @returns the exit code */
+export async function followRun(
+  thaw: LocalThaw,
+  { run: id, number, name }: { run: string; number: number; name: string },
+  plan: Plan,
+  json: boolean,
+  started: number,
+  tell: (result: Record<string, unknown>) => void,
+): Promise<number> {
   const progress: Events = openProgress({ json, print, plan })
   let interrupted = 0
   const onInterrupt = () => {
@@ -152,7 +165,7 @@ async function run(
     const ports: Record<string, unknown> = {}
     for (const [port, value] of Object.entries(node.outputs)) {
       const file = FileHandle.safeParse(value)
-      ports[port] = file.success ? { ...file.data, path: await thaw.writeExport(request.name, file.data) } : value
+      ports[port] = file.success ? { ...file.data, path: await thaw.writeExport(name, file.data) } : value
     }
     outputs[node.nodeId] = ports
   }

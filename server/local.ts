@@ -6,19 +6,22 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { openSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { registry } from '../nodes'
 import type { Pipeline } from '../nodes/_kit/graph'
 import type { Plan } from '../nodes/_kit/plan'
 import type { FileHandle } from '../nodes/_kit/ports'
 import { childEnv, type Env } from './env'
 import { AppError } from './errors'
+import type { RerunRequest } from './executor/rerun'
 import { writeExport } from './exports'
 import { type ComposedServices, composeServices } from './main'
 import { startPostgres } from './postgres'
+import { compareInputs, type InputComparison } from './rerun-data'
 import { LOCAL_OWNER } from './storage/db'
 import type { FeedEvent } from './storage/event-hub'
 import { migrateDatabase } from './storage/migrate'
-import { pipelineOfFile } from './storage/pipelines'
-import { getRun, listNodeRuns, type NodeRunRow, type RunRow } from './storage/runs'
+import { getVersion, pipelineOfFile } from './storage/pipelines'
+import { getRun, listNodeRuns, listRuns, type NodeRunRow, type RunRow } from './storage/runs'
 import { readSupervisor } from './supervisor-state'
 
 const WORKER_READY_MS = 60_000
@@ -42,6 +45,13 @@ export type LocalThaw = {
     inputs: Record<string, unknown>
     idempotencyKey: string
   }): Promise<{ run: string; number: number }>
+  /** The run of this number. @throws AppError NOT_FOUND */
+  runOf(number: number): Promise<RunRow>
+  /** What is new in the data, and what the rerun would do. */
+  planRerun(request: Omit<RerunRequest, 'idempotencyKey'>): Promise<{ data: InputComparison[]; plan: Plan }>
+  rerun(request: RerunRequest): Promise<{ run: string; number: number }>
+  /** What params of each exposed input's node name a file or a model: their values may be paths. */
+  inputsOf(run: string): Promise<{ id: string; node: string; param: string; type: string }[]>
   /** Every event of a run from the first, until it is over. */
   follow(run: string): AsyncGenerator<FeedEvent>
   stop(run: string, how: 'keep' | 'now'): Promise<void>
@@ -95,6 +105,31 @@ function operations(env: Env, services: ComposedServices, worker: () => ChildPro
     async submit({ sourceFile, name, document, target, inputs, idempotencyKey }) {
       const id = await pipelineId({ sourceFile, name, document })
       return runs.submit(owner, { pipelineId: id, document, target, inputs, idempotencyKey, parentRun: null, force: [] })
+    },
+    async runOf(number) {
+      const [row] = await listRuns(storage.db, owner, { before: number + 1, limit: 1 })
+      if (row?.number !== number)
+        throw new AppError('NOT_FOUND', {
+          message: `There is no run ${number}.`,
+          got: String(number),
+          fix: 'The list of runs has the numbers.',
+        })
+      return row
+    },
+    async planRerun(request) {
+      const row = await getRun(storage.db, owner, request.run)
+      const { document } = await getVersion(storage.db, owner, row.versionId)
+      const [data, plan] = await Promise.all([
+        compareInputs(services.files, registry, document, row.inputs, request.inputs),
+        runs.planRerun(owner, { ...request, inputs: { ...request.inputs } }),
+      ])
+      return { data, plan }
+    },
+    rerun: (request) => runs.rerun(owner, { ...request, inputs: { ...request.inputs } }),
+    async inputsOf(run) {
+      const row = await getRun(storage.db, owner, run)
+      const { document } = await getVersion(storage.db, owner, row.versionId)
+      return document.inputs.map(({ id, node, param }) => ({ id, node, param, type: document.nodes[node]?.type ?? '' }))
     },
     async *follow(run) {
       const ending = new AbortController()

@@ -18,7 +18,18 @@ import { assertSchema } from './storage/migrate'
 import { readSupervisor } from './supervisor-state'
 import { openTemplates } from './templates'
 import type { Services } from './trpc/services'
-import { bundleRoute, downloadRoute, importRoute, loginRoute, openWeb, trpcRoute, uploadRoute, type Web } from './web/routes'
+import {
+  bundleRoute,
+  downloadRoute,
+  importRoute,
+  loginRoute,
+  openWeb,
+  readRunRoute,
+  startRunRoute,
+  trpcRoute,
+  uploadRoute,
+  type Web,
+} from './web/routes'
 
 /** What a process here may use at most: the container's limit where there is one. */
 function machineMemory(): number {
@@ -148,3 +159,6 @@ export const handleDownload = (
 export const handleBundle = (request: Request, context: { params: Promise<{ pipeline: string }> }): Promise<Response> =>
   bundleRoute(request, context, web())
 export const handleImport = (request: Request): Promise<Response> => importRoute(request, web())
+export const handleStartRun = (request: Request): Promise<Response> => startRunRoute(request, web())
+export const handleReadRun = (request: Request, context: { params: Promise<{ id: string }> }): Promise<Response> =>
+  readRunRoute(request, context, web())

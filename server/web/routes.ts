@@ -9,6 +9,7 @@ import type { Services } from '../trpc/services'
 import { answer, errorAnswer } from './answers'
 import { bundle, importBundle } from './bundle'
 import { authenticated, DATA_HEADERS, foreign, loginCookie, overRate, type Site, siteOf } from './guard'
+import { readRun, startRun } from './run-routes'
 import { download, upload } from './transfer'
 
 export type Web = { env: Env; site: Site; services(): Promise<Services> }
@@ -133,6 +134,15 @@ export async function bundleRoute(request: Request, context: { params: Promise<{
 
 export const importRoute = (request: Request, at: Web): Promise<Response> =>
   answer(request, at, async (owner) => importBundle(request, owner, await bundleStores(at)))
+
+/** Starts a run for a script, or runs an earlier one again with other data. */
+export const startRunRoute = (request: Request, at: Web): Promise<Response> =>
+  answer(request, at, async (owner) => startRun(request, owner, await at.services()))
+
+export async function readRunRoute(request: Request, context: { params: Promise<{ id: string }> }, at: Web): Promise<Response> {
+  const { id } = await context.params
+  return answer(request, at, async (owner) => readRun(owner, id, await at.services()))
+}
 
 /** The only public route: token in, cookie out, and the token leaves the address bar (SEC-20). */
 export const loginRoute = (request: Request, at: Web): Promise<Response> =>

@@ -56,7 +56,7 @@ const lines = (text: string) =>
     .map((line) => JSON.parse(line))
 
 test('every command says how it is used; what it does not know it refuses by name', async () => {
-  for (const command of [[], ['run'], ['plan'], ['nodes'], ['worker']]) {
+  for (const command of [[], ['run'], ['plan'], ['rerun'], ['nodes'], ['worker']]) {
     const { code, out } = await thaw(...command, '--help')
     expect([code, out.startsWith('Usage: thaw')]).toEqual([0, true])
   }
@@ -162,4 +162,25 @@ test('a failing run ends with exit code 1 and the root cause: where, what was ex
 test('no secret and no password is written to logs or shown (SEC-13)', async () => {
   const password = readFileSync(join(home, 'postgres', 'password'), 'utf8').trim()
   for (const name of readdirSync(join(home, 'logs'))) expect(readFileSync(join(home, 'logs', name), 'utf8')).not.toContain(password)
+})
+
+test('R-100: thaw rerun compares the new data with that of the run, says what the plan is, and names what it cannot use', async () => {
+  writeFileSync(
+    join(folder.path, 'more.jsonl'),
+    Array.from({ length: 25 }, (_, i) => JSON.stringify({ prompt: `q${i}`, completion: 'b' })).join('\n'),
+  )
+  const planned = await thaw('rerun', '1', '--input', 'pairs=more.jsonl', '--plan', '--json')
+  expect([planned.code, planned.err]).toEqual([0, expect.any(String)])
+  expect(lines(planned.out)).toMatchObject([
+    {
+      type: 'plan',
+      data: [{ input: 'pairs', rows: { earlier: 20, later: 25 }, shared: 0, names: { earlier: 'rows.jsonl', later: 'more.jsonl' } }],
+      nodes: [{ node: 'data', action: 'run' }, { node: 'split' }],
+    },
+  ])
+  expect(await thaw('rerun', '1', '--input', 'pears=more.jsonl')).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('Did you mean "pairs"?'),
+  })
+  expect(await thaw('rerun', '99')).toMatchObject({ code: 1, err: expect.stringContaining('There is no run 99.') })
 })

@@ -3,7 +3,18 @@ import { join } from 'node:path'
 import { type Env, loadEnv } from '../../server/env'
 import { type ComposedServices, composeServices } from '../../server/main'
 import { ensureToken } from '../../server/web/guard'
-import { bundleRoute, downloadRoute, importRoute, loginRoute, openWeb, trpcRoute, uploadRoute, type Web } from '../../server/web/routes'
+import {
+  bundleRoute,
+  downloadRoute,
+  importRoute,
+  loginRoute,
+  openWeb,
+  readRunRoute,
+  startRunRoute,
+  trpcRoute,
+  uploadRoute,
+  type Web,
+} from '../../server/web/routes'
 import { type TestDatabase, testDatabase } from './postgres'
 import { tempFolder } from './temp'
 
@@ -63,6 +74,9 @@ export async function testWeb(): Promise<TestWeb> {
     if (pathname === '/api/import') return importRoute(request, web)
     if (pathname.startsWith('/api/bundle/'))
       return bundleRoute(request, { params: Promise.resolve({ pipeline: pathname.split('/').at(-1) ?? '' }) }, web)
+    if (pathname === '/api/runs') return startRunRoute(request, web)
+    if (pathname.startsWith('/api/runs/'))
+      return readRunRoute(request, { params: Promise.resolve({ id: pathname.split('/').at(-1) ?? '' }) }, web)
     if (pathname === '/api/login') return loginRoute(request, web)
     const [, , , run = '', node = '', port = ''] = pathname.split('/').map(decodeURIComponent)
     if (pathname.startsWith('/api/download/')) return downloadRoute(request, { params: Promise.resolve({ run, node, port }) }, web)

@@ -1,0 +1,4 @@
+import { handleStartRun } from '../../../server/main'
+
+export const dynamic = 'force-dynamic'
+export const POST = handleStartRun

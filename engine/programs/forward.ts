@@ -1,5 +1,6 @@
 /** The network from input to hidden states, and from chosen rows to the loss. */
 import type { Builder } from '../graph/builder'
+import { tokenLoss } from '../graph/layers/token-loss'
 import type { Tensor } from '../graph/types'
 import type { Network } from '../models/network'
 import { headLogits, rowNetwork } from './network'
@@ -43,7 +44,7 @@ export const rowsFeed = (g: Builder, labels: number): Tensor => g.feed('rows', [
 /** loss = Σ weight · cross-entropy (nats); logProbs[i] = weight[i] · ln p(target[i]). Norm, head and loss see only positions that count. */
 export function labelLoss(g: Builder, plan: WeightPlan, spec: BatchSpec & LabelSpec): { loss: Tensor; logProbs: Tensor } {
   const { network, x } = forward(g, plan, spec, { chosen: rowsFeed(g, spec.labels) })
-  const entropy = g.crossEntropy(headLogits(plan, network, x), g.feed('targets', [spec.labels], 'i32'))
+  const entropy = tokenLoss(g, headLogits(plan, network, x), g.feed('targets', [spec.labels], 'i32'))
   const weighted = g.mul(entropy, g.feed('weights', [spec.labels], 'f32'))
   return { loss: g.sum(weighted, [0]), logProbs: g.withoutGradient(() => g.neg(weighted)) }
 }

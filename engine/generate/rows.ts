@@ -9,6 +9,7 @@ import { EngineError } from '../errors'
 import type { Program } from '../graph/types'
 import { read, type Sides, write } from '../programs/index'
 import { breathe, type InferenceSession } from '../session'
+import { type Grammar, type Guide, guided } from './grammar'
 import { chooseToken, type SamplingOptions } from './processors'
 
 /** What is read of one row. */
@@ -124,6 +125,10 @@ export type RowsOptions = SamplingOptions & {
   readonly usableIds?: number
   readonly seed?: number
   readonly padId?: number
+  /** What every answer must be (grammar.ts). */
+  readonly grammar?: Grammar
+  /** Whether an answer ends here besides its stop tokens, for example because a text has come; asked after every token. */
+  ends?(ids: readonly number[]): boolean
   readonly signal?: AbortSignal
   /** `done` counts rows of all sides. */
   onProgress?(done: number, total: number): void
@@ -151,95 +156,114 @@ export async function runRows(
   const vocab = session.plan.model.config.vocabSize
   const usable = Math.min(options.usableIds ?? vocab, vocab)
   // The arg max of the graph is enough unless something changes the logits first.
-  const plain = options.temperature === 0 && (options.repetitionPenalty ?? 1) === 1 && !options.noRepeatNgramSize
+  const plain = !options.grammar && options.temperature === 0 && (options.repetitionPenalty ?? 1) === 1 && !options.noRepeatNgramSize
   const stops = new Set(options.stopIds)
   const results = sides.plans.map(() => ({
     answers: new Array<Generated | null>(items.length).fill(null),
     logProbs: items.map((): Float32Array => new Float32Array(0)),
   }))
   const total = items.length * sides.plans.length
-  let finished = 0
-
-  for (const group of groups) {
-    const { rows, size, shape } = group
-    if (options.signal?.aborted) throw new EngineError('cancelled', 'generation was cancelled')
-    const { feeds, labels } = feedsOf(items, rows, shape, padId)
-    /** One stream of tokens for each side and row. */
-    const streams = group.write
-      ? sides.plans.flatMap((_, side) =>
-          rows.map((row, b) => ({
-            side,
-            row,
-            place: side * size + b,
-            prompt: items[row]?.prompt as number,
-            ids: [] as number[],
-            ended: undefined as number | null | undefined,
-            random: Random.of(options.seed ?? 0, `answer ${row}`),
-          })),
-        )
-      : []
-    const next = new Int32Array(sides.plans.length * size).fill(padId)
-    const at = new Int32Array(sides.plans.length * size)
-
-    /** Runs one program and chooses a token for every stream that goes on. */
-    const advance = async (program: Program, fed: Record<string, Int32Array | Float32Array>, more: readonly string[]) => {
-      let out = await executable.run(program.name, fed, [
-        ...more,
-        ...(plain && streams.length ? ['next'] : []),
-        ...(plain || !streams.length ? [] : ['logits']),
-      ])
-      const first = out
-      let chosen = out.next as Int32Array | undefined
-      if (chosen && usable < vocab && streams.some(({ ended, place }) => ended === undefined && (chosen?.[place] as number) >= usable)) {
-        // Running once more writes the same keys and values to the same slots.
-        out = await executable.run(program.name, fed, ['logits'])
-        chosen = undefined
-      }
-      const logits = out.logits as Float32Array | undefined
-      for (const stream of streams) {
-        if (stream.ended !== undefined) continue
-        const { place, row, prompt, ids } = stream
-        const history = () => [...Array.from({ length: prompt }, (_, t) => items[row]?.ids[t] as number), ...ids]
-        const id = chosen
-          ? (chosen[place] as number)
-          : chooseToken((logits as Float32Array).subarray(place * vocab, (place + 1) * vocab), history(), options, stream.random, usable)
-        options.onToken?.(row, id, stream.side)
-        next[place] = id
-        at[place] = prompt + ids.length
-        if (stops.has(id)) stream.ended = id
-        else {
-          ids.push(id)
-          if (ids.length >= options.maxNewTokens) stream.ended = null
-        }
-      }
-      return first
-    }
-
-    const { logProbs } = await advance(group.read, feeds, shape.labels ? ['logProbs'] : [])
-    let offset = 0
-    rows.forEach((row, b) => {
-      const count = labels[b] as number
-      for (const [side, result] of results.entries()) {
-        const from = side * shape.labels + offset
-        if (logProbs) result.logProbs[row] = (logProbs as Float32Array).slice(from, from + count)
-      }
-      offset += count
-    })
-    await breathe()
-    let reported = -1
-    while (group.write && streams.some(({ ended }) => ended === undefined)) {
-      if (options.signal?.aborted) throw new EngineError('cancelled', 'generation was cancelled')
-      await advance(group.write, { ids: next, at }, [])
-      await breathe()
-      const now = streams.filter(({ ended }) => ended !== undefined).length
-      if (now > reported) options.onProgress?.(finished + now, total)
-      reported = now
-    }
-    for (const { side, row, ids, ended } of streams) (results[side] as (typeof results)[number]).answers[row] = { ids, stop: ended ?? null }
-    finished += rows.length * sides.plans.length
-    options.onProgress?.(finished, total)
+  const guides: Guide[] = []
+  try {
+    await runGroups()
+  } finally {
+    for (const guide of guides) guide.close()
   }
   return results
+
+  async function runGroups(): Promise<void> {
+    let finished = 0
+    for (const group of groups) {
+      const { rows, size, shape } = group
+      if (options.signal?.aborted) throw new EngineError('cancelled', 'generation was cancelled')
+      const { feeds, labels } = feedsOf(items, rows, shape, padId)
+      /** One stream of tokens for each side and row. */
+      const streams = group.write
+        ? sides.plans.flatMap((_, side) =>
+            rows.map((row, b) => ({
+              side,
+              row,
+              place: side * size + b,
+              prompt: items[row]?.prompt as number,
+              ids: [] as number[],
+              ended: undefined as number | null | undefined,
+              random: Random.of(options.seed ?? 0, `answer ${row}`),
+              guide: null as Guide | null,
+            })),
+          )
+        : []
+      const next = new Int32Array(sides.plans.length * size).fill(padId)
+      const at = new Int32Array(sides.plans.length * size)
+
+      /** Runs one program and chooses a token for every stream that goes on. */
+      const advance = async (program: Program, fed: Record<string, Int32Array | Float32Array>, more: readonly string[]) => {
+        let out = await executable.run(program.name, fed, [
+          ...more,
+          ...(plain && streams.length ? ['next'] : []),
+          ...(plain || !streams.length ? [] : ['logits']),
+        ])
+        const first = out
+        let chosen = out.next as Int32Array | undefined
+        if (chosen && usable < vocab && streams.some(({ ended, place }) => ended === undefined && (chosen?.[place] as number) >= usable)) {
+          // Running once more writes the same keys and values to the same slots.
+          out = await executable.run(program.name, fed, ['logits'])
+          chosen = undefined
+        }
+        const logits = out.logits as Float32Array | undefined
+        for (const stream of streams) {
+          if (stream.ended !== undefined) continue
+          if (options.grammar && !stream.guide) {
+            stream.guide = await options.grammar.guide()
+            guides.push(stream.guide)
+          }
+          const { place, row, prompt, ids } = stream
+          const history = () => [...Array.from({ length: prompt }, (_, t) => items[row]?.ids[t] as number), ...ids]
+          const own = () => {
+            const values = (logits as Float32Array).subarray(place * vocab, (place + 1) * vocab)
+            return allowed ? guided(values, allowed) : values
+          }
+          const allowed = stream.guide && (await stream.guide.allowed())
+          const id = chosen ? (chosen[place] as number) : chooseToken(own(), history(), options, stream.random, usable)
+          stream.guide?.accept(id)
+          options.onToken?.(row, id, stream.side)
+          next[place] = id
+          at[place] = prompt + ids.length
+          if (stops.has(id)) stream.ended = id
+          else {
+            ids.push(id)
+            if (options.ends?.(ids)) stream.ended = id
+            else if (ids.length >= options.maxNewTokens) stream.ended = null
+          }
+        }
+        return first
+      }
+
+      const { logProbs } = await advance(group.read, feeds, shape.labels ? ['logProbs'] : [])
+      let offset = 0
+      rows.forEach((row, b) => {
+        const count = labels[b] as number
+        for (const [side, result] of results.entries()) {
+          const from = side * shape.labels + offset
+          if (logProbs) result.logProbs[row] = (logProbs as Float32Array).slice(from, from + count)
+        }
+        offset += count
+      })
+      await breathe()
+      let reported = -1
+      while (group.write && streams.some(({ ended }) => ended === undefined)) {
+        if (options.signal?.aborted) throw new EngineError('cancelled', 'generation was cancelled')
+        await advance(group.write, { ids: next, at }, [])
+        await breathe()
+        const now = streams.filter(({ ended }) => ended !== undefined).length
+        if (now > reported) options.onProgress?.(finished + now, total)
+        reported = now
+      }
+      for (const { side, row, ids, ended } of streams)
+        (results[side] as (typeof results)[number]).answers[row] = { ids, stop: ended ?? null }
+      finished += rows.length * sides.plans.length
+      options.onProgress?.(finished, total)
+    }
+  }
 }
 
 /** What the program `read` is fed for these rows, and how many labels each has. */

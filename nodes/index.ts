@@ -1,9 +1,13 @@
 /** The list of node types. Adding one: a file, a line here, a test. */
 import { type CatalogEntry, catalogOf, type InstanceOf, instanceSchema } from './_kit/catalog'
 import type { AnyNode } from './_kit/define-node'
+import { adviseMethod } from './advise-method'
 import { augmentCounterfactuals } from './augment-counterfactuals'
+import { buildPreferencePairs } from './build-preference-pairs'
 import { checkData } from './check-data'
 import { cleanData } from './clean-data'
+import { compareModels } from './compare-models'
+import { estimateCost } from './estimate-cost'
 import { exportModel } from './export'
 import { findLabelErrors } from './find-label-errors'
 import { findLearningRate } from './find-learning-rate'
@@ -16,11 +20,13 @@ import { loadModel } from './load-model'
 import { measureRetention } from './measure-retention'
 import { mixReplay } from './mix-replay'
 import { probeLayers } from './probe-layers'
+import { raceMethods } from './race-methods'
 import { report } from './report'
 import { reviewRows } from './review-rows'
 import { scoreAbstention } from './score-abstention'
 import { scoreExtraction } from './score-extraction'
 import { splitData } from './split-data'
+import { testBias } from './test-bias'
 import { train } from './train'
 import { validate } from './validate'
 
@@ -30,6 +36,9 @@ const ALL = [
   freezeLayers,
   probeLayers,
   findLearningRate,
+  adviseMethod,
+  estimateCost,
+  raceMethods,
   interpolateWeights,
   loadData,
   generateContracts,
@@ -41,10 +50,13 @@ const ALL = [
   splitData,
   mixReplay,
   augmentCounterfactuals,
+  buildPreferencePairs,
   train,
   validate,
   scoreExtraction,
   scoreAbstention,
+  testBias,
+  compareModels,
   measureRetention,
   exportModel,
   report,

@@ -1,8 +1,11 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import type { ModelHandle } from '../../nodes/_kit/ports'
 import { measureRetention } from '../../nodes/measure-retention'
 import { textRows } from '../engine/support/tiny-gguf'
 import { type EngineContext, engineContext } from '../kit/engine-context'
+
+// Seconds of work; a machine without a free core takes minutes.
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 })
 
 let kit: EngineContext
 let model: ModelHandle

@@ -1,8 +1,11 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { registry } from '../../nodes/index'
 import { probeLayers } from '../../nodes/probe-layers'
 import { TINY_GGUF, textRows } from '../engine/support/tiny-gguf'
 import { type EngineContext, engineContext } from '../kit/engine-context'
+
+// Seconds of work; a machine without a free core takes minutes.
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 })
 
 let kit: EngineContext
 beforeAll(async () => {

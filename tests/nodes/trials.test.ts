@@ -1,5 +1,5 @@
 /** Nodes that try short trainings, on one engine: find-learning-rate, interpolate-weights, find-suspects. */
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { auroc, seeded } from '../../analysis/index'
 import type { ModelHandle } from '../../nodes/_kit/ports'
 import { findLearningRate } from '../../nodes/find-learning-rate'
@@ -7,6 +7,9 @@ import { findSuspects } from '../../nodes/find-suspects'
 import { interpolateWeights } from '../../nodes/interpolate-weights'
 import { TINY_GGUF, textRows } from '../engine/support/tiny-gguf'
 import { type EngineContext, engineContext } from '../kit/engine-context'
+
+// Seconds of work; a machine without a free core takes minutes.
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 })
 
 let kit: EngineContext
 let model: ModelHandle

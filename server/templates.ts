@@ -11,7 +11,7 @@ import { parseDocument, writeDocument } from '../nodes/_kit/migrate'
 import { portable, type Removed } from '../nodes/_kit/portable'
 import { AppError } from './errors'
 
-export const TEMPLATE_TASKS = ['Extraction', 'Classification', 'Writing', 'Analysis', 'Data'] as const
+export const TEMPLATE_TASKS = ['Extraction', 'Classification', 'Writing', 'Analysis', 'Layers', 'Data quality'] as const
 
 const Card = z.object({
   title: z.string(),

@@ -26,7 +26,7 @@ import { fileNameOf, saveFile } from './save-file'
 
 const Thumbnail = dynamic(() => import('../start/thumbnail'), { ssr: false, loading: () => null })
 
-export const TASKS = ['Extraction', 'Classification', 'Writing', 'Analysis', 'Data'] as const
+export const TASKS = ['Extraction', 'Classification', 'Writing', 'Analysis', 'Layers', 'Data quality'] as const
 export type Task = (typeof TASKS)[number]
 
 /** Settings that people change most, offered besides files and models. */

@@ -19,6 +19,7 @@ import { loadData } from './load-data'
 import { loadModel } from './load-model'
 import { measureRetention } from './measure-retention'
 import { mixReplay } from './mix-replay'
+import { predict } from './predict'
 import { probeLayers } from './probe-layers'
 import { raceMethods } from './race-methods'
 import { report } from './report'
@@ -28,6 +29,7 @@ import { scoreExtraction } from './score-extraction'
 import { splitData } from './split-data'
 import { testBias } from './test-bias'
 import { train } from './train'
+import { trainPreference } from './train-preference'
 import { validate } from './validate'
 
 /** In the order of a graph: the palette keeps it inside each group. */
@@ -52,12 +54,14 @@ const ALL = [
   augmentCounterfactuals,
   buildPreferencePairs,
   train,
+  trainPreference,
   validate,
   scoreExtraction,
   scoreAbstention,
   testBias,
   compareModels,
   measureRetention,
+  predict,
   exportModel,
   report,
 ] as const satisfies readonly AnyNode[]

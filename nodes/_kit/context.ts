@@ -106,6 +106,19 @@ export type AdapterSettings = {
   modules: readonly string[]
 }
 
+/** A training on preferences, by TRL's names; every value resolved. */
+export type PreferenceSettings = {
+  loss_type: 'sigmoid' | 'ipo' | 'hinge' | 'robust' | 'apo_zero' | 'apo_down' | 'orpo' | 'simpo' | 'cpo' | 'kto'
+  beta: number
+  /** SimPO: by how much the chosen answer should lead. */
+  gamma: number
+  label_smoothing: number
+  /** Weight of the cross-entropy of chosen answers; 0: none, but for ORPO and CPO, which always have it. */
+  rpo_alpha: number
+  desirable_weight: number
+  undesirable_weight: number
+}
+
 /** What training reports. `step` rows follow F-50. */
 export type TrainEvent =
   | { type: 'start'; totalSteps: number; fromStep: number; trainedTokensPerEpoch: number; rows: number; dropped: number; backend: string }
@@ -269,6 +282,8 @@ export interface EngineAccess {
   }): AsyncIterable<TrainEvent>
   /** Token-weighted mean loss over the trained tokens (SCI-3). `rowLosses[i]` belongs to row i. */
   evaluate(job: {
+    /** The rows are preferences, and this is what is made of them. */
+    preference?: PreferenceSettings
     model: ModelHandle
     data: DatasetHandle
     max_length: number

@@ -112,16 +112,11 @@ export const optimizerParams = {
       showIf: { optim: ['sgd'] },
       advanced: true,
     }),
-  weight_decay: z
-    .number()
-    .min(0)
-    .max(1)
-    .default(0)
-    .meta({
-      title: 'Weight decay',
-      description: 'Pulls trained matrices towards zero a little at each step; norms and biases stay.',
-      advanced: true,
-    }),
+  weight_decay: z.number().min(0).max(1).default(0).meta({
+    title: 'Weight decay',
+    description: 'Pulls trained matrices towards zero a little at each step; norms and biases stay.',
+    advanced: true,
+  }),
   max_grad_norm: z
     .number()
     .min(0)

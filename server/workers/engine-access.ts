@@ -20,6 +20,7 @@ import type { Model } from '../../engine/models/index'
 import { planSides, planWeights } from '../../engine/programs/index'
 import { saveDelta } from '../../engine/save'
 import { breathe, InferenceSession } from '../../engine/session'
+import type { Objective } from '../../engine/train/objective'
 import { type TrainedWeights, train } from '../../engine/train/train'
 import type {
   ArtifactAccess,
@@ -34,6 +35,7 @@ import type { EngineFactory, EngineHost } from '../executor/context'
 import { adapterFor, exportAdapter, foldedIn, storeAdapter } from './adapters'
 import { writeAndCompare } from './export-model'
 import { shortJobs } from './short-jobs'
+import { preparePreferences } from './preferences'
 import { readManifest, type StoredFile, store } from './stored-files'
 
 /** Models kept open: headers, tokenizer and file handles, no weights. */
@@ -263,20 +265,30 @@ class WarmEngine {
     return { set, rows: rows.length }
   }
 
+  async #rows(
+    host: EngineHost,
+    model: LoadedModel,
+    { data, validation, args }: Parameters<EngineAccess['train']>[0],
+  ): Promise<{ set: EncodedSet; validation?: EncodedSet | undefined; objective?: Objective }> {
+    const { set } = await this.#encode(host, model, data, args.max_length, args.train_on)
+    return { set, validation: validation && (await this.#encode(host, model, validation, args.max_length, args.train_on)).set }
+  }
+
   async *#train(host: EngineHost, job: Parameters<EngineAccess['train']>[0]): AsyncGenerator<TrainEvent, void, undefined> {
     const { args } = job
     const model = await this.#open(host, job.model)
     // Two sets of weights at once would be memory for nothing.
     this.#unload()
-    const { set } = await this.#encode(host, model, job.data, args.max_length, args.train_on)
-    const validation = job.validation && (await this.#encode(host, model, job.validation, args.max_length, args.train_on)).set
+    const { set, validation, objective } = job.preference
+      ? yield* preparePreferences(host, this.#backend, model, { ...job, preference: job.preference })
+      : await this.#rows(host, model, job)
     if (!set.rows.length)
       throw new EngineError('bad_argument', 'no row is left to train on', {
         where: 'max_length',
         got: String(args.max_length),
         fix: 'raise max_length',
       })
-    if (set.endTrained < set.rows.length)
+    if (!job.preference && set.endTrained < set.rows.length)
       host.log(
         `The end of the answer trains in ${set.endTrained} of ${set.rows.length} rows: the model may not learn when to stop.`,
         'warn',
@@ -293,6 +305,7 @@ class WarmEngine {
       weights: adapted ?? model,
       data: set,
       ...(validation && { validation }),
+      ...(objective && { objective }),
       trainable: adapted?.trainable ?? job.trainable?.names ?? model.model.parameters.map(({ name }) => name),
       args,
       scratch: host.tmp,

@@ -81,6 +81,7 @@ describe('A-1: one file says everything about one node', () => {
       ['augment-counterfactuals', 'data', 'data swaps report'],
       ['build-preference-pairs', 'model data', 'data mistakes report'],
       ['train', 'model data validation?', 'model metrics'],
+      ['train-preference', 'model data validation?', 'model metrics'],
       ['validate', 'model data', 'metrics rows'],
       ['score-extraction', 'rows', 'metrics rows report'],
       ['score-abstention', 'model data', 'metrics rows report'],

@@ -292,10 +292,8 @@ it('trains, stops, resumes, scores, says and exports through handles alone, each
 
 it('E-8, F-20: an adapter is trained, resumed, folded in wherever the model is read, and exported as PEFT reads it', async () => {
   const model = await importTiny()
-  const data = await dataset(textRows(16), 'text')
-  const modules = [0, 1].flatMap((block) =>
-    ['self_attn.q_proj', 'self_attn.v_proj', 'mlp.up_proj'].map((m) => `model.layers.${block}.${m}`),
-  )
+  const data = await dataset(textRows(8), 'text')
+  const modules = ['self_attn.q_proj', 'self_attn.v_proj', 'mlp.up_proj'].map((m) => `model.layers.1.${m}`)
   const adapter = { method: 'dora', r: 4, lora_alpha: 8, lora_dropout: 0, init_lora_weights: 'default', modules } as const
   const job = { model, data, validation: data, trainable: null, adapter, args: { ...ARGS, learning_rate: 2e-2 } }
   const checkpoints: Checkpoint[] = []
@@ -311,7 +309,7 @@ it('E-8, F-20: an adapter is trained, resumed, folded in wherever the model is r
   expect(rest.at(-1)).toMatchObject({ delta: null, adapter: done.adapter })
   expect(done).toMatchObject({
     delta: null,
-    adapter: { method: 'dora', r: 4, parameters: 2 * (4 * (64 + 64) + 64) + 2 * (4 * (64 + 32) + 32) + 2 * (4 * (64 + 96) + 96) },
+    adapter: { method: 'dora', r: 4, parameters: 4 * (64 + 64) + 64 + 4 * (64 + 32) + 32 + 4 * (64 + 96) + 96 },
   })
   await expect(
     attempt((engine) => events(engine.train({ ...job, adapter: { ...adapter, lora_alpha: 9 } })), { checkpoints }),
@@ -323,9 +321,6 @@ it('E-8, F-20: an adapter is trained, resumed, folded in wherever the model is r
   const [before, after] = [await score(model), await score(trained)]
   expect(after.loss).toBeLessThan(before.loss - 0.05)
   expect(Math.abs(after.loss - (done.eval_loss as number))).toBeLessThan(1e-4)
-  const merged = await attempt((engine) => engine.exportFolder({ model: trained, name: 'merged', dtype: 'F32', card: '', metadata: {} }))
-  expect(merged.maxLogitDifference).toBeLessThanOrEqual(1e-4)
-
   // The exported adapter computes beside the base what the folded one does.
   const file = await attempt((engine) => engine.exportAdapter({ model: trained, name: 'adapter', card: '# card' }))
   expect(file.files.map(({ path: name }) => name).sort()).toEqual(['README.md', 'adapter_config.json', 'adapter_model.safetensors'])
@@ -334,7 +329,7 @@ it('E-8, F-20: an adapter is trained, resumed, folded in wherever the model is r
   for (const one of file.files) fs.copyFileSync(await store.verifiedPath(one.digest), path.join(folder, one.path))
   const base = loadModel(TINY_GGUF)
   const again = loadAdapter(base, folder)
-  expect(again.config).toMatchObject({ r: 4, lora_alpha: 8, use_dora: true, target_modules: ['q_proj', 'up_proj', 'v_proj'] })
+  expect(again.config).toMatchObject({ r: 4, lora_alpha: 8, use_dora: true, target_modules: [...modules].sort() })
   expect(again.trainable.length).toBe(3 * modules.length)
   base.close()
   await expect(attempt((engine) => engine.exportAdapter({ model, name: 'x', card: '' }))).rejects.toThrow(/carries no adapter/)
@@ -343,6 +338,55 @@ it('E-8, F-20: an adapter is trained, resumed, folded in wherever the model is r
   const next = { ...job, model: trained, adapter: undefined, args: { ...ARGS, max_steps: 1, learning_rate: 0 } }
   const { delta } = (await attempt((engine) => events(engine.train(next)))).at(-1) as Extract<TrainEvent, { type: 'done' }>
   expect((await score({ ...model, delta })).loss).toBeCloseTo(after.loss, 5)
+})
+
+it('SCI-111, SCI-115: preferences train an adapter through handles, and the model comes to prefer the chosen answers', async () => {
+  const model = await importTiny()
+  const rows = Array.from({ length: 8 }, (_, i) => ({
+    prompt: `Who wrote ${i}?`,
+    chosen: 'The keeper did.',
+    rejected: `Nobody at all ${i}.`,
+  }))
+  const data = await dataset(rows, 'preference')
+  const modules = ['model.layers.1.mlp.up_proj', 'model.layers.1.mlp.down_proj']
+  const adapter = { method: 'lora', r: 4, lora_alpha: 8, lora_dropout: 0, init_lora_weights: 'default', modules } as const
+  const settings = {
+    loss_type: 'sigmoid',
+    beta: 0.5,
+    gamma: 0,
+    label_smoothing: 0,
+    rpo_alpha: 0,
+    desirable_weight: 1,
+    undesirable_weight: 1,
+  } as const
+  const job = {
+    model,
+    data,
+    validation: data,
+    trainable: null,
+    adapter,
+    preference: settings,
+    args: { ...ARGS, learning_rate: 1e-2, num_train_epochs: 4 },
+  }
+  const list = await attempt((engine) => events(engine.train(job)))
+  const steps = list.filter((event) => event.type === 'step')
+  expect(steps[0]?.loss).toBeCloseTo(Math.log(2), 3)
+  expect(steps.at(-1)?.metrics?.['rewards/accuracies']).toBe(1)
+  const done = list.at(-1) as Extract<TrainEvent, { type: 'done' }>
+  const trained: ModelHandle = { ...model, ...(done.adapter && { adapter: done.adapter }) }
+  const lossOf = async (of: ModelHandle, answer: 'chosen' | 'rejected') => {
+    const asked = await dataset(
+      rows.map((row) => ({ prompt: row.prompt, completion: row[answer] })),
+      'prompt_completion',
+    )
+    const job = { model: of, data: asked, max_length: 96, batch_size: 4, train_on: 'completion' } as const
+    return (await attempt((engine) => engine.evaluate(job))).loss
+  }
+  const gap = async (of: ModelHandle) => (await lossOf(of, 'rejected')) - (await lossOf(of, 'chosen'))
+  expect(await gap(trained)).toBeGreaterThan((await gap(model)) + 0.2)
+  await expect(attempt((engine) => events(engine.train({ ...job, args: { ...ARGS, max_length: 4 } })))).rejects.toThrow(
+    /longer than max_length/,
+  )
 })
 
 it('F-60: a folder that does not compute what the model does turns the gate red', async () => {

@@ -8,7 +8,7 @@ import { factKey } from '../../nodes/_kit/infer'
 import { fittingCheckpoint } from '../../nodes/_kit/plan'
 import { AppError } from '../errors'
 import { type Bytes, dropRefs, type NewArtifact, recordArtifacts } from '../storage/artifacts'
-import type { Storage, Tx } from '../storage/db'
+import { lockFor, type Storage, type Tx } from '../storage/db'
 import { appendEvents } from '../storage/events'
 import {
   type AttemptOutcome,
@@ -21,13 +21,17 @@ import {
   leaveNodeRun,
   lockRun,
   lostInARow,
+  moveNodeRun,
   nextAttempt,
   noteAttempt,
   outputsByNode,
+  queuedWith,
   runOf,
   type StoredError,
+  scheduledOf,
   setRunStatus,
   transientFailures,
+  workingOn,
 } from '../storage/node-runs'
 import { checkpointsByIdentity, recordResult, resultsByKey } from '../storage/results'
 import { shareArtifacts } from '../storage/runs'
@@ -38,6 +42,8 @@ import { advance, nodeEvent } from './schedule'
 const LOST_LIMIT = 3
 /** Waiting times before the second, third and fourth attempt after a transient failure (R-49). */
 const TRANSIENT_DELAYS_MS = [5_000, 30_000, 120_000]
+/** When one that waits for another's result looks by itself. */
+const SHARED_AGAIN_MS = 60_000
 
 export type SourceDigest = { digest: string; name: string }
 
@@ -207,7 +213,7 @@ export function createAttempts(deps: AttemptsDeps) {
       implDigest,
     })
     if (!noted) throw new LeaseLost(held)
-    if (def.purity !== 'volatile' && !attempt.recipe?.forced && (await reuse(attempt))) return false
+    if (def.purity !== 'volatile' && !attempt.recipe?.forced && ((await reuse(attempt)) || (await waitForSame(attempt)))) return false
     const saved = (await checkpointsByIdentity(db, attempt.ownerId, [attempt.identityKey])).get(attempt.identityKey) ?? []
     for (let left = saved; ; ) {
       const fit = fittingCheckpoint(def, params, left)
@@ -246,6 +252,48 @@ export function createAttempts(deps: AttemptsDeps) {
       ])
     })
     return true
+  }
+
+  /**
+   * Two runs that need the same result at the same moment share one execution: the later one goes back into the queue and finds the result there
+   * when it is woken. Its job comes due by itself as well, in case whoever works on it dies between finishing and waking.
+   */
+  async function waitForSame(attempt: Prepared): Promise<boolean> {
+    const { key, held, lease, ownerId } = attempt
+    if (key === null || !(await workingOn(db, ownerId, key, held.nodeRunId))) return false
+    return db.transaction(async (tx) => {
+      const run = await lockRun(tx, held.runId)
+      if (!run) throw new LeaseLost(held)
+      // Of two that meet here, the first steps back and the second no longer sees it working.
+      await lockFor(tx, 'same recipe', ownerId, key)
+      const other = run.wanted === 'run' ? await workingOn(tx, ownerId, key, held.nodeRunId) : null
+      if (!other) return false
+      const notBefore = new Date(Date.now() + SHARED_AGAIN_MS)
+      const jobId = await queue.send(tx, lease.queue, lease.job, { priority: run.priority, startAfter: notBefore })
+      await closeAttempt(tx, held.nodeRunId, held.attempt, { outcome: 'released' })
+      if (!(await leaveNodeRun(tx, held, { status: 'queued', jobId, notBefore }))) throw new LeaseLost(held)
+      await advance(tx, queue, run, [
+        nodeEvent(attempt.nodeId, { status: 'queued', attempt: held.attempt, reason: { code: 'shared', run: other.run } }),
+      ])
+      if (!(await queue.complete(lease, tx))) throw new LeaseLost(held)
+      return true
+    })
+  }
+
+  /** Wakes those that wait for what this attempt was at, whatever came of it. */
+  async function wakeWaiting(attempt: Pick<Prepared, 'held'> & Partial<Pick<Prepared, 'key' | 'ownerId'>>): Promise<void> {
+    const { key, ownerId } = attempt
+    if (key == null || ownerId === undefined) return
+    for (const waiting of await queuedWith(db, ownerId, key)) {
+      await db.transaction(async (tx) => {
+        const run = await lockRun(tx, waiting.runId)
+        const node = run && (await scheduledOf(tx, waiting.runId)).find((one) => one.id === waiting.id)
+        if (!run || !node || node.status !== 'queued') return
+        if (node.jobId !== null) await queue.cancel(tx, node.resource, node.jobId)
+        const jobId = await queue.send(tx, node.resource, { id: node.id }, { priority: run.priority })
+        await moveNodeRun(tx, node.id, 'queued', 'queued', { jobId, notBefore: null })
+      })
+    }
   }
 
   /** Outputs are already parsed against their ports and their artifacts stored. */
@@ -395,7 +443,23 @@ export function createAttempts(deps: AttemptsDeps) {
     })
   }
 
-  return { claim, done, fail, stopped, released, retryLost, checkpoint }
+  /** Settles, then wakes. What was settled stays so when waking fails: the sleepers' own time comes. */
+  const waking =
+    <A extends Pick<Prepared, 'held'>, Rest extends unknown[]>(end: (attempt: A, ...rest: Rest) => Promise<void>) =>
+    async (attempt: A, ...rest: Rest): Promise<void> => {
+      await end(attempt, ...rest)
+      await wakeWaiting(attempt).catch(() => {})
+    }
+
+  return {
+    claim,
+    done: waking(done),
+    fail: waking(fail),
+    stopped: waking(stopped),
+    released: waking(released),
+    retryLost,
+    checkpoint,
+  }
 }
 
 const lostRepeatedly = (node: string, last?: StoredError) =>

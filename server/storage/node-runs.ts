@@ -418,3 +418,21 @@ export async function childRuns(
     .where(and(eq(runs.parentRun, runId), eq(runs.ownerId, owner)))
     .orderBy(runs.number)
 }
+
+/** Another node run of this owner that works on the same recipe right now, the longest at it; null when nobody does. */
+export async function workingOn(db: Queryer, owner: string, key: string, except: string): Promise<{ nodeRun: string; run: number } | null> {
+  const [row] = await rowsOf<{ node_run: string; run: number }>(
+    db,
+    sql`select n.id as node_run, r.number as run from node_runs n join runs r on r.id = n.run_id
+        where n.owner_id = ${owner} and n.key = ${key} and n.status = 'running' and n.id <> ${except} order by n.started_at, n.id limit 1`,
+  )
+  return row ? { nodeRun: row.node_run, run: row.run } : null
+}
+
+/** Node runs that wait in the queue with this recipe. */
+export async function queuedWith(db: Queryer, owner: string, key: string): Promise<{ id: string; runId: string }[]> {
+  return db
+    .select({ id: nodeRuns.id, runId: nodeRuns.runId })
+    .from(nodeRuns)
+    .where(and(eq(nodeRuns.ownerId, owner), eq(nodeRuns.key, key), eq(nodeRuns.status, 'queued')))
+}

@@ -254,3 +254,28 @@ test('E-16: what the trainer computes with, and why, is known of its worker from
   })
   expect(devices).toEqual([{ name: 'cpu', device: 'stub', reason: 'a test' }])
 })
+
+test('R-63: two runs that need the same result at the same moment share one execution, and the second goes on at once', async () => {
+  const slow = (rows: string) => documentOf({ data: ['stub-data', { journal: home.journal, rows, ms: 3_000 }] })
+  const before = home.count('data run')
+  const worker = await home.startWorker(7)
+  const [first, second] = [await home.submit(slow('shared')), await home.submit(slow('shared'))]
+  try {
+    const [a, b] = await Promise.all([home.finished(first.run), home.finished(second.run)])
+    expect([a.run.status, b.run.status]).toEqual(['succeeded', 'succeeded'])
+    expect([a.nodes.data?.status, b.nodes.data?.status].sort()).toEqual(['done', 'reused'])
+    expect(home.count('data run')).toBe(before + 1)
+    const [done, reused] = a.nodes.data?.status === 'done' ? [a, b] : [b, a]
+    expect(reused.nodes.data?.reusedFrom).toMatchObject({ number: done.run.number })
+    // Woken by the one that finished, not by its own time a minute later.
+    const gap = (reused.nodes.data?.endedAt?.getTime() ?? 0) - (done.nodes.data?.endedAt?.getTime() ?? 0)
+    expect(gap).toBeLessThan(20_000)
+    const waited = (await home.events(reused.run.id)).some(
+      (event) => (event.data as { reason?: { code: string } }).reason?.code === 'shared',
+    )
+    expect(waited).toBe(true)
+  } finally {
+    worker.kill('SIGTERM')
+    await worker.ended
+  }
+})

@@ -165,6 +165,10 @@ export type GenerateOptions = {
   repetition_penalty: number
   seed: number
   batch_size: number
+  /** Answers end before any of these texts. */
+  stop?: readonly string[]
+  /** Answers are JSON of this schema; `true`: any JSON. */
+  json_schema?: unknown
 }
 
 /** One row as tokens (F-40 … F-45). */

@@ -13,7 +13,7 @@ import { type EncodedSet, encodeRow, encodeRows, promptOf, type Row } from '../.
 import { EngineError } from '../../engine/errors'
 import { evaluate } from '../../engine/evaluate/evaluate'
 import { type Scored, score } from '../../engine/evaluate/score'
-import { type GenerateOptions, generate } from '../../engine/generate/generate'
+import type { GenerateOptions } from '../../engine/generate/generate'
 import { readModelHeader } from '../../engine/inspect'
 import { type LoadedModel, loadModel } from '../../engine/model'
 import type { Model } from '../../engine/models/index'
@@ -33,9 +33,10 @@ import type {
 import { baseOf, type DatasetHandle, type Digest, type ModelHandle } from '../../nodes/_kit/ports'
 import type { EngineFactory, EngineHost } from '../executor/context'
 import { adapterFor, exportAdapter, foldedIn, storeAdapter } from './adapters'
+import { writeAnswers } from './answers'
 import { writeAndCompare } from './export-model'
-import { shortJobs } from './short-jobs'
 import { preparePreferences } from './preferences'
+import { shortJobs } from './short-jobs'
 import { readManifest, type StoredFile, store } from './stored-files'
 
 /** Models kept open: headers, tokenizer and file handles, no weights. */
@@ -119,16 +120,15 @@ class WarmEngine {
       generate: async (job) => {
         const { model, session } = await this.#loaded(host, job.model, job.bf16)
         const prompts = await promptsOf(host, model, job.data)
-        const answers = await generate(
-          session,
-          prompts.map(({ ids }) => ids),
-          { ...generation(host, model, job.options), ...(job.onProgress && { onProgress: job.onProgress }) },
-        )
         return {
           prompts: prompts.map(({ text }) => text),
-          texts: answers.map(({ ids }) => model.tokenizer.decode(ids, { skipSpecialTokens: true })),
-          tokens: answers.map(({ ids }) => ids.length),
-          truncated: answers.map(({ stop }) => stop === null),
+          ...(await writeAnswers(
+            session,
+            model,
+            prompts.map(({ ids }) => ids),
+            job.options,
+            { ...generation(host, model, job.options), ...(job.onProgress && { onProgress: job.onProgress }) },
+          )),
         }
       },
       ...shortJobs(host, {

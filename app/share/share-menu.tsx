@@ -23,7 +23,7 @@ function removedWords(removed: ReturnType<typeof portable>['removed']): string |
 }
 
 export function ShareMenu({ onTemplate }: { onTemplate: () => void }) {
-  const { editor, registry } = useStores()
+  const { editor, registry, derived } = useStores()
   const trpc = useTRPC()
   const blank = useEditor((s) => Object.keys(s.document.nodes).length === 0)
   const { data: status } = useQuery({ ...trpc.system.status.queryOptions(), staleTime: 60_000 })
@@ -86,6 +86,30 @@ export function ShareMenu({ onTemplate }: { onTemplate: () => void }) {
         const { name, clean, file, said } = prepared()
         saveFile(`${name}.png`, await pngOf(pictureOf(clean, registry, file, themeColour), file), 'image/png')
         toast(said ?? `${name}.png saved`)
+      }),
+    },
+    {
+      label: 'Python script',
+      icon: 'log',
+      note: 'The same training with torch, transformers and PEFT',
+      onSelect: attempt(async () => {
+        const { document, name } = editor.getState()
+        const trains = Object.keys(document.nodes).filter((id) => document.nodes[id]?.type === 'train' && !document.nodes[id]?.disabled)
+        // Loaded on use: it is long, and few ask for it.
+        const { pythonScript } = await import('../../nodes/_kit/python-script')
+        const clean = portable(document, registry).document
+        const scripts = trains.flatMap((id) => {
+          const script = pythonScript(clean, registry, derived.getState().facts, id, version)
+          return script ? [{ id, ...script }] : []
+        })
+        if (scripts.length === 0) return void toast('There is no Train node to write a script of.')
+        for (const { id, text } of scripts) saveFile(`${fileNameOf(name)}${scripts.length > 1 ? `-${id}` : ''}.py`, text, 'text/x-python')
+        const notes = [...new Set(scripts.flatMap((script) => script.notes))]
+        toast(
+          notes.length
+            ? `Saved. ${notes[0]}${notes.length > 1 ? ` (${notes.length - 1} more in the script)` : ''}`
+            : `${fileNameOf(name)}.py saved`,
+        )
       }),
     },
     { kind: 'separator' },

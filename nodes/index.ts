@@ -19,6 +19,7 @@ import { loadData } from './load-data'
 import { loadModel } from './load-model'
 import { measureRetention } from './measure-retention'
 import { mixReplay } from './mix-replay'
+import { predict } from './predict'
 import { probeLayers } from './probe-layers'
 import { raceMethods } from './race-methods'
 import { report } from './report'
@@ -60,6 +61,7 @@ const ALL = [
   testBias,
   compareModels,
   measureRetention,
+  predict,
   exportModel,
   report,
 ] as const satisfies readonly AnyNode[]

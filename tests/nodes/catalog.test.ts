@@ -88,6 +88,7 @@ describe('A-1: one file says everything about one node', () => {
       ['test-bias', 'model data', 'metrics rows report'],
       ['compare-models', 'a b data', 'metrics rows report'],
       ['measure-retention', 'model general? task?', 'metrics report'],
+      ['predict', 'model data', 'rows file'],
       ['export', 'model metrics?', 'file report'],
       ['report', 'model? training? scores? rows? retention?', 'file report'],
     ])

@@ -23,6 +23,7 @@ import { CommandMenu } from './command-menu'
 import { ConnectDialog } from './connect-dialog'
 import { useEditor, useStores, useView } from './context'
 import { type Draft, dropDraft } from './draft'
+import { Hints } from './hints'
 import { Inspector } from './inspector'
 import { KeySheet } from './key-sheet'
 import { LargeLayers } from './large-layers'
@@ -39,7 +40,9 @@ import { usePlan } from './use-plan'
 import { useRunControl } from './use-run'
 import { useSave } from './use-save'
 
-// Not part of the first load: most visits look at no rows and at no old version.
+// Not part of the first load: most visits look at no rows, at no old version and at no form.
+const RerunDialog = dynamic(() => import('../runs/rerun-dialog').then((m) => m.RerunDialog), { ssr: false })
+const FormView = dynamic(() => import('./form-view').then((m) => m.FormView), { ssr: false })
 const HistoryDialog = dynamic(() => import('./versions/history-dialog').then((m) => m.HistoryDialog), { ssr: false })
 const DatasetView = dynamic(() => import('./data-view').then((m) => m.DatasetView), { ssr: false })
 
@@ -96,6 +99,7 @@ function Frame({ savedAt, draft, fresh, onCopy }: Parameters<typeof EditorShell>
   const commands = useCommands({ fold: panels.fold, link: control })
   useKeys(commands)
   const { view } = useRunView(control.run)
+  const rerun = useView((s) => s.open === 'rerun')
   useTabTitle(view?.run, name)
   const select = useCallback(
     (node: string) => {
@@ -206,6 +210,7 @@ function Frame({ savedAt, draft, fresh, onCopy }: Parameters<typeof EditorShell>
             />
           ) : null}
           {fresh && control.run === null && !control.active ? <FreshLine seconds={plan?.summary.seconds ?? null} /> : null}
+          <Hints ran={fresh && control.run !== null && !control.active && view?.run.status === 'succeeded'} />
         </section>
         {/* Names of the separators, which stand between the landmarks and cannot carry text themselves. */}
         <div hidden>
@@ -237,7 +242,7 @@ function Frame({ savedAt, draft, fresh, onCopy }: Parameters<typeof EditorShell>
             <Group orientation="vertical" onLayoutChanged={panels.keep}>
               <Panel id="canvas" minSize={160}>
                 <main className="main" aria-label="Canvas" data-region="canvas">
-                  <Stage name={name} />
+                  <Stage name={name} plan={plan?.summary.text ?? null} />
                 </main>
               </Panel>
               <Separator className="handle flat" aria-labelledby="handle-bottom" />
@@ -290,6 +295,9 @@ function Frame({ savedAt, draft, fresh, onCopy }: Parameters<typeof EditorShell>
       <MissingDialog />
       <TemplateDialog open={templating} onOpenChange={setTemplating} />
       <KeySheet />
+      {rerun && view ? (
+        <RerunDialog snapshot={view.snapshot} open onOpenChange={(next) => show.getState().set({ open: next ? 'rerun' : null })} />
+      ) : null}
       <LazyHistory flush={save.flush} onCopy={onCopy} />
       <Said />
     </RunLinkContext>
@@ -305,7 +313,8 @@ function LazyHistory(props: ComponentProps<typeof HistoryDialog>) {
 }
 
 /** The canvas, or the large view that takes its place (D-31). */
-function Stage({ name }: { name: string }) {
+function Stage({ name, plan }: { name: string; plan: string | null }) {
+  const form = useView((s) => s.form)
   const large = useView((s) => s.large)
   const rows = useView((s) => s.rows)
   const hasRows = useEditor((s) => rows !== null && s.document.nodes[rows.node] !== undefined)
@@ -313,6 +322,7 @@ function Stage({ name }: { name: string }) {
   return (
     <>
       <Canvas label={`Canvas of ${name}`} />
+      {form ? <FormView plan={plan} /> : null}
       {large !== null && exists ? <LargeLayers node={large} /> : null}
       {rows !== null && hasRows ? <DatasetView key={`${rows.node}.${rows.port}`} node={rows.node} port={rows.port} /> : null}
     </>

@@ -55,6 +55,7 @@ export type CommandId =
   | 'preview'
   | 'save'
   | 'history'
+  | 'form'
   | 'check'
 
 export type KeyGroup = 'Build' | 'Edit' | 'Run' | 'Move about' | 'View'
@@ -144,6 +145,7 @@ export const KEYS: readonly Binding[] = [
   { command: 'to-canvas', label: 'Back to canvas', group: 'Move about', keys: ['Escape'], scope: 'everywhere', keysOnly: true },
   { command: 'next-region', label: 'Next region', group: 'Move about', keys: ['F6'], scope: 'everywhere', keysOnly: true },
   { command: 'palette', label: 'Commands', group: 'View', keys: ['Mod+K'], scope: 'everywhere', keysOnly: true },
+  { command: 'form', label: 'Form or canvas', group: 'View', keys: [], scope: 'everywhere' },
   { command: 'fit', label: 'Fit everything', group: 'View', keys: ['1'], scope: 'canvas' },
   { command: 'zoom-100', label: 'Zoom to 100 %', group: 'View', keys: ['0'], scope: 'canvas' },
   { command: 'zoom-in', label: 'Zoom in', group: 'View', keys: ['+', '='], scope: 'canvas' },

@@ -1,5 +1,9 @@
 'use client'
-/** All nodes as a list in reading order, with what feeds them (UX-129): to find and select without the canvas. */
+/**
+ * All nodes as a list in reading order, with what feeds them and their state (UX-129): the whole path without the canvas. The keys of the
+ * canvas act here too (connect, replace, insert, disable, delete, run to here …), on the row that has the focus; Enter opens its settings.
+ */
+import type { KeyboardEvent } from 'react'
 import { useShallow } from 'zustand/react/shallow'
 import { own, titleOf } from '../../nodes/_kit/wires'
 import { useNodeRun } from '../runs/store'
@@ -13,13 +17,23 @@ import { readingOrder } from './graph-queries'
 export function Outline() {
   const order = useEditor(useShallow((s) => readingOrder(s.document)))
   return (
-    <ul className="outline" aria-label="All nodes">
+    <ul className="outline" aria-label="All nodes" data-outline onKeyDown={moveFocus}>
       {order.map((id) => (
         <OutlineRow key={id} id={id} />
       ))}
       {order.length === 0 ? <li className="pal-none">No nodes yet.</li> : null}
     </ul>
   )
+}
+
+/** Up, down, first, last: the focus moves from row to row. */
+function moveFocus(event: KeyboardEvent<HTMLUListElement>) {
+  const rows = [...event.currentTarget.querySelectorAll<HTMLElement>('button')]
+  const at = rows.indexOf(document.activeElement as HTMLElement)
+  const next = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: rows.length - 1 }[event.key]
+  if (next === undefined || event.altKey || event.ctrlKey || event.metaKey) return
+  event.preventDefault()
+  rows[Math.max(0, Math.min(rows.length - 1, next))]?.focus()
 }
 
 function OutlineRow({ id }: { id: string }) {
@@ -46,6 +60,8 @@ function OutlineRow({ id }: { id: string }) {
         className={selected ? 'on' : ''}
         aria-current={selected || undefined}
         data-focused={focused || undefined}
+        data-row={id}
+        onFocus={() => view.getState().set({ focused: id })}
         onClick={() => {
           editor.getState().select({ nodes: [id], edges: [] })
           view.getState().set({ reveal: id, focused: id })

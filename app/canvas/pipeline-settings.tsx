@@ -142,7 +142,7 @@ export function PipelineSettings() {
 const PARTS_OF_GRID = new Set(['layers', 'patterns', 'parts'])
 
 /** One exposed param, edited in place with its own widget. */
-function Exposed({ node, param, title }: { node: string; param: string; title: string }) {
+export function Exposed({ node, param, title }: { node: string; param: string; title: string }) {
   const { registry, editor } = useStores()
   const actions = useActions()
   const params = useEditor((s) => s.document.nodes[node]?.params)

@@ -52,7 +52,9 @@ function Card({ node, port, side, at }: { node: string; port: string; side: Side
   const def = useDerived((s) => s.nodes[node]?.def ?? undefined)
   const shape = portsOf(def, side).find(([name]) => name === port)?.[1]
   const facts = useDerived((s) => (side === 'in' ? s.nodes[node]?.inputs[port] : s.nodes[node]?.outputs[port]))
-  const source = useDerived((s) => (side === 'out' ? { node, port } : (s.nodes[node]?.wires[port] ?? null)))
+  // A selector must give the same object for the same state: the end that a wire comes from is one, an object made here is not.
+  const from = useDerived((s) => (side === 'in' ? s.nodes[node]?.wires[port] : undefined))
+  const source = side === 'out' ? { node, port } : (from ?? null)
   const title = useEditor((s) => titleOf(s.document, registry, node))
   const output = useNodeRun(source?.node ?? '')?.outputs?.[source?.port ?? '']
   if (!shape) return null

@@ -192,7 +192,7 @@ export type ViewState = {
   readonly connecting: Connecting | null
   readonly quickAdd: QuickAdd | null
   readonly refusal: Refusal | null
-  readonly open: 'palette' | 'keys' | 'check' | 'plan' | 'connect' | 'history' | 'name-version' | null
+  readonly open: 'palette' | 'keys' | 'check' | 'plan' | 'connect' | 'history' | 'name-version' | 'rerun' | null
   /** Node to bring into view, until the canvas has. */
   readonly reveal: string | null
   /** Node whose name is to be edited, until the inspector has taken it. */
@@ -204,6 +204,8 @@ export type ViewState = {
   readonly peek: (End & { readonly side: Side; readonly at: { readonly x: number; readonly y: number } }) | null
   /** Node shown in the large freeze view, in place of the canvas (D-31). */
   readonly large: string | null
+  /** The pipeline is shown as a plain form, in place of the canvas (UX-14). */
+  readonly form: boolean
   /** Output whose rows are shown in large, in place of the canvas. */
   readonly rows: End | null
   /** Required inputs are ringed only after the first check or run (UX-19). */
@@ -231,6 +233,7 @@ export const createViewStore = (): StoreApi<ViewState> =>
     peek: null,
     writing: null,
     large: null,
+    form: false,
     rows: null,
     checked: false,
     goTo: null,

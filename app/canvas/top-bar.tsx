@@ -18,7 +18,7 @@ import { ThemeSwitch } from '../ui/theme'
 import { when } from '../ui/words'
 import { useActions } from './actions-context'
 import { CheckPopover } from './check-popover'
-import { useDerived, useEditor, useStores } from './context'
+import { useDerived, useEditor, useStores, useView } from './context'
 import { type CommandId, shortcutOf } from './keys'
 import type { SaveState } from './saver'
 import { isMac } from './use-keys'
@@ -49,6 +49,7 @@ export function TopBar({
   const [errors, all] = useDerived(useShallow((s) => [s.problems.filter((p) => p.severity === 'error').length, s.problems.length]))
   const selected = useEditor(useShallow((s) => s.selection.nodes))
   const blank = useEditor((s) => Object.keys(s.document.nodes).length === 0)
+  const form = useView((s) => s.form)
   const busy = control.active || control.starting
   return (
     <header className="topbar" data-region="top">
@@ -73,6 +74,7 @@ export function TopBar({
         onClick={actions.redo}
       />
       <IconButton icon="history" label="History" onClick={() => commands('history')} />
+      <IconButton icon="sliders" label={form ? 'Show the canvas' : 'Show as a form'} aria-pressed={form} onClick={() => commands('form')} />
       <span className="grow" />
       {control.active ? (
         <Busy />
@@ -116,6 +118,13 @@ export function TopBar({
               onSelect: () => commands('run-selected'),
             },
             { kind: 'separator' },
+            {
+              label: 'Rerun with new data…',
+              icon: 'reset',
+              note: control.run === null ? 'after the first run' : '',
+              disabled: control.run === null,
+              onSelect: () => view.getState().set({ open: 'rerun' }),
+            },
             { label: 'Show the plan', onSelect: () => view.getState().set({ open: 'plan' }) },
           ]}
         />

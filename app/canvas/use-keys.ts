@@ -21,7 +21,7 @@ const isTyping = (target: Element | null): boolean =>
 /** Whether canvas keys may act: the focus is in the canvas and no text is being written, nor a menu or dialog open on it. */
 const inCanvas = (target: Element | null): boolean =>
   target !== null &&
-  target.closest('[data-canvas]') !== null &&
+  target.closest('[data-canvas], [data-outline]') !== null &&
   target.closest('[role="dialog"], [role="menu"]') === null &&
   !isTyping(target)
 
@@ -97,6 +97,7 @@ export function useCommands(options: { fold: Fold; link: RunLink }): (command: C
         'select-all': actions.selectAll,
         save: () => show.set({ open: 'name-version' }),
         history: () => show.set({ open: 'history' }),
+        form: () => show.set({ form: !show.form, large: null, rows: null }),
         'run-all': () => link.start({ kind: 'all' }),
         'run-to-here': () => {
           if (node !== undefined) link.start({ kind: 'to', node })
@@ -131,8 +132,8 @@ export function useCommands(options: { fold: Fold; link: RunLink }): (command: C
           )
         },
         'to-canvas': () => {
-          if (show.quickAdd || show.refusal || show.large !== null || show.rows !== null)
-            show.set({ quickAdd: null, refusal: null, large: null, rows: null })
+          if (show.quickAdd || show.refusal || show.large !== null || show.rows !== null || show.form)
+            show.set({ quickAdd: null, refusal: null, large: null, rows: null, form: false })
           else if (document.activeElement?.closest('[data-canvas]')) editor.getState().select({ nodes: [], edges: [] })
           actions.focusNode(show.focused ?? undefined)
         },
@@ -191,6 +192,10 @@ export function useKeys(commands: (command: CommandId) => void) {
       if (isTyping(target) && (binding.command === 'undo' || binding.command === 'redo')) return
       // A control inside the canvas keeps its own Enter and Escape.
       if (binding.command === 'open-settings' && target?.closest('button, a')) return
+      // In the outline the row with the focus is meant, whatever is selected.
+      const row = target?.closest<HTMLElement>('[data-row]')?.dataset.row
+      if (row !== undefined && binding.scope === 'canvas' && !editor.getState().selection.nodes.includes(row))
+        editor.getState().select({ nodes: [row], edges: [] })
       if (binding.command === 'paste') return
       event.preventDefault()
       commands(binding.command)

@@ -6,7 +6,7 @@ import { Mark } from './icon'
 export function PageHeader({ children }: { children?: ReactNode }) {
   return (
     <header className="topbar">
-      <Link href="/" className="home" aria-label="Start page">
+      <Link href="/" className="home" aria-label="Home">
         <Mark />
       </Link>
       {children}

@@ -187,6 +187,77 @@ test(
 )
 
 test(
+  'UX-29, UX-34, UX-35, UX-36, UX-125, UX-44, UX-47: groups fold, tidy up, a note, replace; then a named version, what differs, and back',
+  () =>
+    on.session({}, async ({ page }) => {
+      const editor = await template(page)
+      const layout = async () => (await savedAs(page, idIn(page))).document.layout
+      const wires = await editor.wires()
+      await editor.select('Load model')
+      await editor
+        .card('Freeze layers')
+        .getByText('Freeze layers')
+        .first()
+        .click({ modifiers: ['Shift'] })
+      await page.keyboard.press('Control+g')
+      await page.getByLabel('Name of the group').waitFor()
+      await page.keyboard.type('The model')
+      await page.keyboard.press('Enter')
+      const group = editor.canvas.getByRole('group', { name: 'Group The model, 2 nodes' })
+      await group.waitFor()
+      await group.getByRole('button', { name: 'Fold The model' }).click()
+      await editor.card('Freeze layers').waitFor({ state: 'detached' })
+      // The wire inside is hidden, the one that leaves the group ends at its box.
+      await editor.waitForWires(wires - 1)
+      await shot(page, 'group-folded')
+      expect.soft(await axe(page)).toEqual([])
+      await group.getByRole('button', { name: 'Unfold The model' }).click()
+      await editor.card('Freeze layers').waitFor()
+
+      await clean(page)
+      const before = await layout()
+      await page.getByRole('button', { name: 'Tidy up' }).click()
+      expect(await undoLabel(page)).toMatch(/^Undo: tidy up/)
+      await clean(page)
+      expect((await layout()).nodes).not.toEqual(before.nodes)
+      await editor.card('Train').focus()
+      await page.keyboard.press('n')
+      await page.getByRole('textbox', { name: 'Note', exact: true }).waitFor()
+      await page.keyboard.type('Mind the rate')
+      await page.keyboard.press('Escape')
+      await editor.canvas.getByText('Mind the rate').waitFor()
+
+      await page.keyboard.press('Control+s')
+      const history = page.getByRole('dialog', { name: 'History' })
+      await history.getByRole('textbox', { name: 'Name for a version of now' }).waitFor()
+      await page.keyboard.type('Before the swap')
+      await page.keyboard.press('Enter')
+      await history.getByRole('button', { name: /Before the swap/ }).waitFor()
+      await page.keyboard.press('Escape')
+
+      await editor.select('Export')
+      await page.keyboard.press('r')
+      await page.getByRole('dialog', { name: 'Add a node' }).waitFor()
+      await page.keyboard.type('split')
+      await page.keyboard.press('Enter')
+      await editor.card('Split data').nth(1).waitFor()
+      await page.getByRole('button', { name: 'History' }).click()
+      await history.getByRole('button', { name: /Before the swap/ }).click()
+      await history.getByText('Export').first().waitFor()
+      await history.getByRole('cell', { name: 'Split data' }).first().waitFor()
+      await shot(page, 'history')
+      expect.soft(await axe(page)).toEqual([])
+      await history.getByRole('button', { name: /^Restore version/ }).click()
+      await editor.card('Export').waitFor()
+      expect(await undoLabel(page)).toMatch(/^Undo: restore version/)
+      await clean(page)
+      const versions = await ask<{ reason: string }[]>(page, 'pipelines.versions', { id: idIn(page) }, 'query')
+      expect(versions.map((version) => version.reason).slice(0, 2)).toEqual(['restore', 'save'])
+    }),
+  LIMIT,
+)
+
+test(
   'UX-105, UX-111, UX-113, UX-128, UX-130: built, walked and moved with the keyboard alone',
   () =>
     on.session({}, async ({ page }) => {

@@ -103,6 +103,21 @@ test(
       expect.soft(await axeInBoth(next)).toEqual([])
       await next.keyboard.press('Escape')
 
+      // UX-84: the very tokens that were trained, and the numbers of the whole set.
+      await again.select('Train')
+      await next.getByRole('tab', { name: 'Data', exact: true }).click()
+      await again.settings.getByRole('button', { name: 'Rows and tokens of Data' }).click()
+      const rows = next.getByRole('region', { name: 'Rows of Split data' })
+      await rows.locator('.tk.tr').first().waitFor()
+      await rows.getByText('End token trained').waitFor()
+      const counts = await rows.locator('.dv-counts').textContent()
+      expect(counts).toMatch(/Trained tokens[1-9]/)
+      expect(counts).toMatch(/End token trained240of 240/)
+      await shot(next, 'tokens-light')
+      expect.soft(await axeInBoth(next)).toEqual([])
+      await next.keyboard.press('Escape')
+      await rows.waitFor({ state: 'detached' })
+
       // UX-79: the result in the history is the one at the end, not what was known when the page was opened in the middle of the run.
       await next.getByRole('tab', { name: 'History' }).click()
       await next

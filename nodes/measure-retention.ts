@@ -260,7 +260,7 @@ Every figure comes with its 95 % interval over documents, and one that holds 0 m
               {
                 title: 'Where most was lost',
                 text: 'Tokens that surprise the model much more than before.',
-                passages: found.lost.slice(0, 10).map((token) => ({
+                passages: varied(found.lost, 10).map((token) => ({
                   note: `${token.base.toFixed(1)} → ${token.tuned.toFixed(1)} nats`,
                   parts: [{ text: token.before }, { text: token.token, tone: 'bad' as const }],
                 })),
@@ -272,6 +272,18 @@ Every figure comes with its 95 % interval over documents, and one that holds 0 m
     return { metrics, report }
   },
 })
+
+/** The first places, each token at most twice: a full stop everywhere says less than two of them and eight other words. */
+function varied<T extends { token: string }>(list: readonly T[], most: number): T[] {
+  const seen = new Map<string, number>()
+  return list
+    .filter(({ token }) => {
+      const n = (seen.get(token) ?? 0) + 1
+      seen.set(token, n)
+      return n <= 2
+    })
+    .slice(0, most)
+}
 
 const signed = (n: number): string => `${n < 0 ? '−' : n > 0 ? '+' : ''}${Math.abs(n).toFixed(3)}`
 

@@ -7,7 +7,7 @@ import { breathe, type InferenceSession } from '../session'
 
 /** Logits of one call, in bytes, of each model: two of them are held at once. */
 const CALL_BYTES = 64e6
-const MOST_TOKENS_KEPT = 50
+const MOST_TOKENS_KEPT = 200
 
 export type RowDivergence = {
   /** Trained tokens. */

@@ -59,6 +59,16 @@ export function jobs({ quick = false, all = false } = {}): Job[] {
     })
   }
   list.push({
+    name: 'GPT-2 small, frozen 10 of 12 and cached, bf16',
+    shape: 'gpt2-small',
+    firstTrained: 10,
+    batch: 4,
+    length: 128,
+    labelsPerRow: 127,
+    bf16: true,
+    cached: true,
+  })
+  list.push({
     name: 'SmolLM2-135M, full, bf16',
     shape: 'smollm2-135m',
     firstTrained: 0,

@@ -13,11 +13,11 @@ const warm = (model: ModelFacts): StripModel => ({ blocks: Array.from({ length: 
 const open = (model: ModelFacts): StripModel =>
   model.trainable ? { blocks: model.trainable.blocks, embeddings: model.trainable.embeddings, head: model.trainable.head } : warm(model)
 
-/** Whether this node changes weights: it takes a model and data, and gives a model. */
+/** Whether this node trains: it takes a model, needs data, and gives a model. */
 export const trains = (def: AnyNode | null): boolean =>
   def !== null &&
   first(def.inputs, 'model') !== undefined &&
-  first(def.inputs, 'dataset') !== undefined &&
+  Object.values(def.inputs).some((port) => port.kind === 'dataset' && !port.optional) &&
   first(def.outputs, 'model') !== undefined
 
 export type Strip = {

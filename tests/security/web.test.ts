@@ -50,6 +50,8 @@ test('SEC-2: the route files are those we know, and each but the login answers 4
     'download/[run]/[node]/[port]/route.ts',
     'import/route.ts',
     'login/route.ts',
+    'runs/[id]/route.ts',
+    'runs/route.ts',
     'trpc/[trpc]/route.ts',
     'upload/route.ts',
   ])
@@ -66,6 +68,8 @@ test('SEC-2: the route files are those we know, and each but the login answers 4
   expect((await web.send('/api/download/a/b/c', { loggedIn: false })).status).toBe(401)
   expect((await web.send('/api/bundle/a', { loggedIn: false })).status).toBe(401)
   expect((await web.send('/api/import', { method: 'POST', loggedIn: false })).status).toBe(401)
+  expect((await web.send('/api/runs', { method: 'POST', loggedIn: false })).status).toBe(401)
+  expect((await web.send('/api/runs/a', { loggedIn: false })).status).toBe(401)
   expect((await web.send('/api/login?token=wrong', { loggedIn: false })).status).toBe(401)
   expect((await web.send('/api/login', { loggedIn: false })).status).toBe(401)
 })

@@ -88,12 +88,12 @@ describe('D-20: what a strip says', () => {
     expect(train && stripOf(train)?.model.blocks).toEqual([1, 1, 1, 1, 1, 1])
   })
 
-  it('D-7: only what takes a model and data and gives a model changes weights', () => {
+  it('D-7: only what takes a model, needs data and gives a model trains', () => {
     expect(
       Object.values(registry)
         .filter((def) => trains(def as AnyNode))
         .map((def) => def.type),
-    ).toEqual(['train'])
+    ).toEqual(['train', 'train-preference'])
   })
 })
 

@@ -261,7 +261,7 @@ export type TensorToWrite = {
   name: string
   dtype: Dtype
   shape: readonly number[]
-  /** Called once, when it is this tensor's turn, so that only one tensor is in memory. */
+  /** Called once, when it is this tensor's turn, so that two tensors are in memory at most; the bytes must not change afterwards. */
   bytes(): Uint8Array | Promise<Uint8Array>
 }
 
@@ -308,10 +308,18 @@ export async function writeSafetensors(
   length.writeBigUInt64LE(BigInt(padded.byteLength))
 
   const partial = `${path}.partial`
-  const fd = fs.openSync(partial, 'w')
+  const file = await fs.promises.open(partial, 'w')
+  // One tensor is on its way to the disk while the next is fetched: neither waits, and the event loop goes on.
+  let written: Promise<void> = Promise.resolve()
+  const append = async (bytes: Uint8Array) => {
+    await written
+    written = writeAll(file, bytes)
+    // Its failure is seen where it is waited for.
+    written.catch(() => {})
+  }
   try {
-    writeAll(fd, length)
-    writeAll(fd, padded)
+    await append(length)
+    await append(padded)
     for (const [i, tensor] of sorted.entries()) {
       const bytes = await tensor.bytes()
       if (bytes.byteLength !== sizes[i]) {
@@ -321,18 +329,21 @@ export async function writeSafetensors(
           got: String(bytes.byteLength),
         })
       }
-      writeAll(fd, bytes)
+      await append(bytes)
     }
-    fs.fsyncSync(fd)
+    await written
+    await file.sync()
   } catch (error) {
-    fs.closeSync(fd)
+    await written.catch(() => {})
+    await file.close()
     fs.rmSync(partial, { force: true })
     throw error
   }
-  fs.closeSync(fd)
+  await file.close()
   fs.renameSync(partial, path)
 }
 
-function writeAll(fd: number, bytes: Uint8Array): void {
-  for (let done = 0; done < bytes.byteLength; ) done += fs.writeSync(fd, bytes, done, Math.min(bytes.byteLength - done, MAX_READ_BYTES))
+async function writeAll(file: fs.promises.FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let done = 0; done < bytes.byteLength; )
+    done += (await file.write(bytes, done, Math.min(bytes.byteLength - done, MAX_READ_BYTES))).bytesWritten
 }

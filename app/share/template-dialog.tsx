@@ -33,7 +33,7 @@ export type Task = (typeof TASKS)[number]
 const USUAL: Readonly<Record<string, readonly string[]>> = {
   'load-data': ['file'],
   'load-model': ['model'],
-  'freeze-layers': ['n'],
+  'freeze-layers': ['count'],
   train: ['learning_rate', 'num_train_epochs'],
   export: ['name'],
 }

@@ -24,7 +24,9 @@ export function scoredNodes(run: RunState, nodes: readonly NodeInfo[]): Scored[]
     const outputs = run.nodes[info.id]?.outputs ?? null
     const metrics = metricsIn(outputs)
     // A train node has metrics too; its losses belong to the curves.
-    return metrics && !info.type.startsWith('train') && scoresOf(metrics).length > 0
+    // Knowledge costs, rates and gains are no scores of answers; their reports show them.
+    const scores = metrics !== null && ('exact_match' in metrics || 'perplexity' in metrics)
+    return metrics && scores && !info.type.startsWith('train') && scoresOf(metrics).length > 0
       ? [{ info, metrics, hasRows: outputs !== null && 'rows' in outputs }]
       : []
   })
@@ -338,7 +340,7 @@ function OutputRow({
             {mark}
             <span className="ell">{text}</span>
             {report ? (
-              <button type="button" className="link" onClick={() => onReport(key)}>
+              <button type="button" className="link whitespace-nowrap" onClick={() => onReport(key)}>
                 Open report<span className="vh"> of {info.title}</span>
               </button>
             ) : null}

@@ -187,12 +187,22 @@ test(
 )
 
 test(
-  'UX-29, UX-34, UX-35, UX-36, UX-125, UX-44, UX-47: groups fold, tidy up, a note, replace; then a named version, what differs, and back',
+  'UX-81, UX-29, UX-34, UX-35, UX-36, UX-125, UX-44, UX-47: a port says what it carries; groups fold, tidy up, a note, replace; then a named version, what differs, and back',
   () =>
     on.session({}, async ({ page }) => {
       const editor = await template(page)
       const layout = async () => (await savedAs(page, idIn(page))).document.layout
       const wires = await editor.wires()
+      // UX-81: resting on a port says what it carries; leaving closes it.
+      for (const port of [
+        editor.port('out', await editor.idOf('Freeze layers'), 'model'),
+        editor.port('in', await editor.idOf('Train'), 'data'),
+      ]) {
+        await port.hover()
+        await page.locator('.peek').waitFor()
+        await page.mouse.move(400, 700)
+        await page.locator('.peek').waitFor({ state: 'detached' })
+      }
       await editor.select('Load model')
       await editor
         .card('Freeze layers')

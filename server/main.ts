@@ -100,6 +100,8 @@ export async function composeServices(env: Env, options: ComposeOptions): Promis
         stop: (owner, run, how) => executor.stop(owner, run, how),
         resume: (owner, run) => executor.resume(owner, run),
         rerun: async (owner, request) => made(await executor.rerun(owner, request)),
+        planSweep: (owner, request) => executor.planSweep(owner, request),
+        sweep: (owner, request) => executor.sweep(owner, request),
         planRerun: (owner, request) => executor.planRerun(owner, request),
         retryFrom: async (owner, run, node, key) => made(await executor.retryFrom(owner, run, node, key)),
         inspect: (owner, request) =>

@@ -1,4 +1,5 @@
 'use client'
+import type { ReactNode } from 'react'
 import { Icon } from '../ui/icon'
 import { State } from '../ui/state'
 import { Bar } from '../ui/tag'
@@ -11,10 +12,13 @@ export function NodeList({
   run,
   nodes,
   onSelect,
+  tools,
 }: {
   run: RunState
   nodes: readonly NodeInfo[]
   onSelect?: ((id: string) => void) | undefined
+  /** What can be asked of one node, at the end of its row; only where rows are no buttons themselves. */
+  tools?: ((node: NodeInfo) => ReactNode) | undefined
 }) {
   const now = useNow(run.status === 'running')
   return (
@@ -51,7 +55,10 @@ export function NodeList({
                 </span>
               )}
             </span>
-            <span className="nl-time num">{view.timeLeft ?? ''}</span>
+            <span className="nl-time num">
+              {view.timeLeft ?? ''}
+              {tools && !onSelect ? tools(node) : null}
+            </span>
           </>
         )
         return (

@@ -12,9 +12,11 @@ import { ThemeSwitch } from '../ui/theme'
 import { duration, plural, when } from '../ui/words'
 import { RunAnnouncer } from './announcer'
 import { curveNode, LossCurve } from './curves-tab'
+import { RUN_ENDED } from './events'
 import { useLiveRun } from './live'
 import { LogTab } from './log-tab'
 import { NodeList } from './node-list'
+import { NodeTools } from './node-tools'
 import { OutputsTab } from './outputs-tab'
 import { RUN_STATE, Training } from './progress-tab'
 import { RootCause } from './root-cause'
@@ -154,7 +156,13 @@ function Body({ view: { run, nodes, snapshot } }: { view: RunView }) {
             {ended} of {all} ended
           </span>
         </h2>
-        <NodeList run={run} nodes={nodes} />
+        <NodeList
+          run={run}
+          nodes={nodes}
+          tools={
+            RUN_ENDED.has(run.status) ? (node) => <NodeTools run={run.id} node={node} status={run.nodes[node.id]?.status} /> : undefined
+          }
+        />
       </section>
       <OutputsTab run={run} nodes={nodes} />
       <RunLabels key={snapshot.run.id} run={snapshot.run} />

@@ -11,12 +11,14 @@ import type { Snapshot } from './live'
 
 // Its forms are only needed by who opens it (UX-141).
 const RerunDialog = dynamic(() => import('./rerun-dialog').then((m) => m.RerunDialog), { ssr: false })
+const SweepDialog = dynamic(() => import('./sweep-dialog').then((m) => m.SweepDialog), { ssr: false })
 
 /** What can be made of a run: again with other data, beside the one before it. */
 export function RunTools({ snapshot, size = 'md' }: { snapshot: Snapshot; size?: 'sm' | 'md' }) {
   const { run } = snapshot
   const trpc = useTRPC()
   const [open, setOpen] = useState(false)
+  const [sweeping, setSweeping] = useState(false)
   const { data } = useQuery({
     ...trpc.runs.list.queryOptions({ pipelineId: run.pipelineId, before: run.number, limit: 1 }),
     staleTime: 60_000,
@@ -34,7 +36,11 @@ export function RunTools({ snapshot, size = 'md' }: { snapshot: Snapshot; size?:
           Rerun with new data
         </Button>
       ) : null}
+      <Button variant="ghost" size={size} icon="sliders" className="max-sm:hidden" onClick={() => setSweeping(true)}>
+        Sweep
+      </Button>
       {open ? <RerunDialog snapshot={snapshot} open onOpenChange={setOpen} /> : null}
+      {sweeping ? <SweepDialog snapshot={snapshot} open onOpenChange={setSweeping} /> : null}
     </>
   )
 }

@@ -15,6 +15,7 @@ import type { Queue } from './queue'
 import { type RerunRequest, rerunRequest, retryRequest } from './rerun'
 import { advance, enqueue, move, nodeEvent } from './schedule'
 import { hasOutputs } from './states'
+import { createSweep } from './sweep'
 
 export type ExecutorDeps = PlanDeps & { queue: Queue }
 
@@ -146,7 +147,7 @@ export function createExecutor(deps: ExecutorDeps) {
   const retryFrom = async (owner: string, runId: string, nodeId: string, idempotencyKey: string): Promise<Submitted> =>
     submit(owner, await retryRequest(deps, owner, runId, nodeId, idempotencyKey))
 
-  return { plan, submit, stop, resume, rerun, planRerun, retryFrom }
+  return { plan, submit, stop, resume, rerun, planRerun, retryFrom, ...createSweep(deps, { plan, submit }) }
 }
 
 /** @throws AppError PLAN_BLOCKED */

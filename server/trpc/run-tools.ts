@@ -2,6 +2,7 @@
 import * as z from 'zod'
 import { registry } from '../../nodes'
 import { parseDocument } from '../../nodes/_kit/migrate'
+import { SWEEP_LIMITS, SweepAxis } from '../../nodes/_kit/sweep'
 import { AppError } from '../errors'
 import { compareInputs } from '../rerun-data'
 import { collectGarbage } from '../storage/collect'
@@ -9,6 +10,7 @@ import { getVersion } from '../storage/pipelines'
 import { invalidateResult } from '../storage/results'
 import { describeRun, discardRuns, diskUse, heldOnlyBy, TAGS, tagsInUse } from '../storage/run-shelf'
 import { getRun, listNodeRuns } from '../storage/runs'
+import { getSweep } from '../storage/sweeps'
 import { authed } from './init'
 import type { Services } from './services'
 
@@ -33,6 +35,13 @@ async function documentOf(services: Services, owner: string, id: string) {
   return { run, document: opened.document }
 }
 
+const Sweep = z.object({ run: Id, axes: z.array(SweepAxis).min(1).max(SWEEP_LIMITS.axes) })
+
+async function sweepOf(services: Services, owner: string, { run: id, axes }: z.output<typeof Sweep>) {
+  const { run, document } = await documentOf(services, owner, id)
+  return { pipelineId: run.pipelineId, document, target: run.target, inputs: run.inputs, axes }
+}
+
 export async function comparedInputs(services: Services, owner: string, id: string, inputs: Record<string, unknown>) {
   const { run, document } = await documentOf(services, owner, id)
   return compareInputs(services.files, registry, document, run.inputs, inputs)
@@ -51,6 +60,17 @@ export const runTools = {
   retryFrom: authed
     .input(z.object({ run: Id, node: z.string().min(1).max(64), idempotencyKey: Key }))
     .mutation(({ ctx, input }) => ctx.services.runs.retryFrom(ctx.owner, input.run, input.node, input.idempotencyKey)),
+  /** A sweep over the document of a run: how many runs, how long (UX-77). */
+  sweepPlan: authed.input(Sweep).query(async ({ ctx, input }) => {
+    const { runs, seconds } = await ctx.services.runs.planSweep(ctx.owner, await sweepOf(ctx.services, ctx.owner, input))
+    return { runs, seconds }
+  }),
+  startSweep: authed
+    .input(Sweep.extend({ idempotencyKey: Key }))
+    .mutation(async ({ ctx, input }) =>
+      ctx.services.runs.sweep(ctx.owner, { ...(await sweepOf(ctx.services, ctx.owner, input)), idempotencyKey: input.idempotencyKey }),
+    ),
+  sweep: authed.input(z.object({ id: z.guid() })).query(({ ctx, input }) => getSweep(ctx.services.storage.db, ctx.owner, input.id)),
   /** Forgets the result of one node: the next plan runs it again and says why. */
   forget: authed.input(z.object({ run: Id, node: z.string().min(1).max(64) })).mutation(async ({ ctx, input }) => {
     const { db } = ctx.services.storage

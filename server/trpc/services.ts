@@ -5,6 +5,7 @@
 import type { Fact, FactRequest } from '../../nodes/_kit/facts'
 import type { Pipeline } from '../../nodes/_kit/graph'
 import type { Plan } from '../../nodes/_kit/plan'
+import type { SweepAxis } from '../../nodes/_kit/sweep'
 
 import type { ErrorInfo } from '../errors'
 import type { FileSources } from '../files'
@@ -45,6 +46,8 @@ export type Rerun = {
   idempotencyKey: string
 }
 
+export type SweepRequest = Omit<PlanRequest, 'pipelineId'> & { pipelineId: string; axes: SweepAxis[] }
+
 export type InspectionResult =
   | { status: 'queued' | 'running' }
   | { status: 'done'; result: unknown }
@@ -64,6 +67,9 @@ export interface RunService {
   planRerun(owner: string, request: Omit<Rerun, 'idempotencyKey'>): Promise<Plan>
   /** Again from one node on. */
   retryFrom(owner: string, run: string, node: string, idempotencyKey: string): Promise<{ run: string; number: number; existing: boolean }>
+  /** How many runs, and how long all of them take. @throws AppError PLAN_BLOCKED that names the values that cannot run. */
+  planSweep(owner: string, request: SweepRequest): Promise<{ runs: number; seconds: number; first: Plan }>
+  sweep(owner: string, request: SweepRequest & { idempotencyKey: string }): Promise<{ sweep: string; runs: string[] }>
   inspect(owner: string, request: { kind: string; request: Record<string, unknown> }): Promise<{ id: string }>
   inspection(owner: string, id: string): Promise<InspectionResult>
 }

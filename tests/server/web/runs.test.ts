@@ -121,3 +121,45 @@ test('R-100: nasty reruns are refused in words: no such input, a broken file, no
   expect((await post({ pipeline }, { origin: 'https://elsewhere.example' })).status).toBe(403)
   expect((await post({ pipeline }, { 'content-type': 'text/plain' })).status).toBe(400)
 })
+
+test('UX-77: a sweep queues one ordinary run for each combination; the same request again adds none; what cannot run is named before any begins', async () => {
+  const first = await post({ pipeline })
+  const { run } = first.body
+  const axes = [
+    { node: 'split', param: 'seed', values: [1, 2, 3] },
+    { node: 'data', param: 'max_rows', values: [10, 15] },
+  ]
+  const json = async (procedure: string, input: unknown) => {
+    const { body } = await web.query(procedure, input)
+    // biome-ignore lint/suspicious/noExplicitAny: an answer as a script sees it
+    return { data: body.result?.data.json as any, code: body.error?.json.data.error.code, message: body.error?.json.data.error.message }
+  }
+  expect((await json('runs.sweepPlan', { run, axes })).data).toMatchObject({ runs: 6 })
+  const made = (await json('runs.startSweep', { run, axes, idempotencyKey: 'one sweep' })).data
+  expect(made.runs).toHaveLength(6)
+  expect((await json('runs.startSweep', { run, axes, idempotencyKey: 'one sweep' })).data).toEqual(made)
+  const sweep = (await json('runs.sweep', { id: made.sweep })).data
+  expect(sweep.runs.map((one: { id: string }) => one.id)).toEqual(made.runs)
+  expect(sweep.runs.map((one: { values: unknown[] }) => one.values)).toEqual([
+    [1, 10],
+    [1, 15],
+    [2, 10],
+    [2, 15],
+    [3, 10],
+    [3, 15],
+  ])
+  expect(sweep.runs[3]).toMatchObject({ status: 'queued', name: 'seed 2, max_rows 15', sweepId: made.sweep })
+  const nodes = await listNodeRuns(web.services.storage.db, OWNER, made.runs[3])
+  expect(Object.fromEntries(nodes.map((node) => [node.nodeId, node.params]))).toMatchObject({ split: { seed: 2 }, data: { max_rows: 15 } })
+
+  const refused = await json('runs.startSweep', {
+    run,
+    axes: [{ node: 'data', param: 'max_rows', values: [5, -1] }],
+    idempotencyKey: 'a bad one',
+  })
+  expect(refused.code).toBe('PLAN_BLOCKED')
+  expect(refused.message).toContain('max_rows -1')
+  expect((await json('runs.list', { limit: 1 })).data[0].id).toBe(made.runs[5])
+  expect((await json('runs.sweepPlan', { run, axes: [{ node: 'gone', param: 'x', values: [1] }] })).code).toBe('INVALID_INPUT')
+  expect((await json('runs.sweepPlan', { run, axes: [axes[0], axes[0]] })).code).toBe('INVALID_INPUT')
+})

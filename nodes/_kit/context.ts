@@ -282,12 +282,12 @@ export interface EngineAccess {
     trainable: TrainablePlan | null
     /** Train this beside the weights instead of what is trainable in them. */
     adapter?: AdapterSettings
+    /** The rows are preferences, and this is what is made of them. */
+    preference?: PreferenceSettings
     args: TrainArguments
   }): AsyncIterable<TrainEvent>
   /** Token-weighted mean loss over the trained tokens (SCI-3). `rowLosses[i]` belongs to row i. */
   evaluate(job: {
-    /** The rows are preferences, and this is what is made of them. */
-    preference?: PreferenceSettings
     model: ModelHandle
     data: DatasetHandle
     max_length: number

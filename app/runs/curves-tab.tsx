@@ -145,6 +145,20 @@ function Curves({ state, title, settings }: { state: NodeRun; title: string; set
           label={`Gradient norm, ${norm ? `${figure(norm.value)} at step ${norm.step}` : 'not known'}`}
         />
       ) : null}
+      {PREFERENCE_CURVES.filter(({ name }) => series.columns[name]).map(({ name, title }) => {
+        const last = latest(series, name)
+        return (
+          <SmallCurve
+            key={name}
+            title={title}
+            value={last ? figure(last.value) : ''}
+            series={series}
+            name={name}
+            until={until}
+            label={`${title}, ${last ? `${figure(last.value)} at step ${last.step}` : 'not known'}`}
+          />
+        )
+      })}
     </div>
   )
 }
@@ -229,6 +243,13 @@ function SmallCurve({
     </div>
   )
 }
+
+/** Of a training on preferences: by how much chosen answers lead, how often, and whether they themselves become likelier. */
+const PREFERENCE_CURVES = [
+  { name: 'rewards/margins', title: 'Margin' },
+  { name: 'rewards/accuracies', title: 'Chosen preferred' },
+  { name: 'logps/chosen', title: 'Log-probability of chosen' },
+] as const
 
 const TITLES: Record<string, string> = {
   loss: 'Loss',

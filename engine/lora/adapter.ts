@@ -12,7 +12,7 @@ import { EngineError } from '../errors'
 import { sizeOf } from '../graph/types'
 import type { LowRank, Model, ParameterSpec } from '../models/architecture'
 import type { WeightSource } from '../session'
-import { ADAPTER_DEFAULTS, type AdapterConfig, scaleOf } from './config'
+import { ADAPTER_DEFAULTS, type AdapterConfig, refuseDropout, scaleOf } from './config'
 import { changedMatrix, rowNorms } from './merge'
 import { moduleOf, targetsOf, wholeOf } from './modules'
 
@@ -84,12 +84,7 @@ export function createAdapter<Base extends WeightSource>(
   { seed = 42 }: { seed?: number } = {},
 ): Adapted<Base> {
   const config = { ...ADAPTER_DEFAULTS, ...settings }
-  if (config.lora_dropout !== 0)
-    throw new EngineError('unsupported', 'dropout on the inputs of an adapter is not built', {
-      where: 'lora_dropout',
-      expected: '0',
-      got: String(config.lora_dropout),
-    })
+  refuseDropout(config)
   const shape = adaptModel(base.model, config)
   const values = new Map<string, Float32Array>()
   const specs = new Map(shape.model.parameters.map((spec) => [spec.name, spec]))

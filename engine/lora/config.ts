@@ -56,6 +56,17 @@ export interface AdapterConfig {
   readonly revision: string | null
 }
 
+/** Refuses to train with dropout: PEFT would drop inputs of A that we would not. Scoring and answers know no dropout, so they may have it. */
+export function refuseDropout({ lora_dropout: dropout }: Pick<AdapterConfig, 'lora_dropout'>): void {
+  if (dropout !== 0)
+    throw new EngineError('unsupported', 'dropout on the inputs of an adapter is not built', {
+      where: 'lora_dropout',
+      expected: '0',
+      got: String(dropout),
+      fix: 'train it with lora_dropout 0',
+    })
+}
+
 /** The settings of a new adapter where nothing is said (formats.md section 1). */
 export const ADAPTER_DEFAULTS: AdapterConfig = {
   r: 16,

@@ -12,6 +12,8 @@ import { type BatchShape, batchFeeds, type PlannedBatch } from '../data/batches'
 import type { EncodedRow, EncodedSet } from '../data/encode'
 import { EngineError } from '../errors'
 import type { Program } from '../graph/types'
+import type { Adaptation } from '../lora/adapter'
+import { refuseDropout } from '../lora/config'
 import {
   applyGradients,
   averagedPlan,
@@ -164,6 +166,9 @@ class Rows {
 export async function* train(job: TrainJob): AsyncGenerator<TrainingEvent, void, undefined> {
   const { args, data, validation, objective = nextToken, padId = 0 } = job
   checkArguments(args)
+  // Of an adapter that was loaded, the settings it was made with.
+  const { config } = job.weights as Partial<Adaptation>
+  if (config) refuseDropout(config)
   const began = seconds()
   const precision: Precision = args.bf16 && job.backend.bf16 ? 'bf16' : 'fp32'
   const plan = planWeights(job.weights.model, { trainable: job.trainable, precision, fuseTrainable: args.optim !== 'adafactor' })

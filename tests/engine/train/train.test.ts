@@ -5,6 +5,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { EncodedSet } from '../../../engine/data/encode'
 import { evaluate } from '../../../engine/evaluate/evaluate'
 import { generate } from '../../../engine/generate/generate'
+import { createAdapter } from '../../../engine/lora/adapter'
+import { loadAdapter, saveAdapter } from '../../../engine/lora/files'
 import type { LoadedModel } from '../../../engine/model'
 import { InferenceSession } from '../../../engine/session'
 import { checkpointFolder } from '../../../engine/train/checkpoint'
@@ -350,6 +352,20 @@ describe('E-17, E-18: what goes wrong says so and leaves nothing behind', () => 
     await expect(run({ gradient_accumulation_steps: 0.5 })).rejects.toThrow(/gradient_accumulation_steps/)
     await expect(run({}, { trainable: [] })).rejects.toThrow(/nothing is trainable/)
     await expect(run({}, { trainable: ['model.layers.7.x'] })).rejects.toThrow(/no such parameter/)
+  })
+
+  it('F-22: a loaded adapter with dropout is scored as it is, and refused for training by name', async () => {
+    const folder = path.join(scratch, 'adapter')
+    await saveAdapter(folder, createAdapter(model, { r: 2, target_modules: ['up_proj'] }))
+    const file = path.join(folder, 'adapter_config.json')
+    fs.writeFileSync(file, JSON.stringify({ ...JSON.parse(fs.readFileSync(file, 'utf8')), lora_dropout: 0.1 }))
+    const adapted = loadAdapter(model, folder)
+    expect(adapted.config.lora_dropout).toBe(0.1)
+    await expect(run({}, { weights: adapted, trainable: adapted.trainable })).rejects.toMatchObject({
+      code: 'unsupported',
+      where: 'lora_dropout',
+      got: '0.1',
+    })
   })
 
   it('leaving the loop frees the session, and live tensors stay constant from step 2 on', async () => {

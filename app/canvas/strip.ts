@@ -17,7 +17,7 @@ const open = (model: ModelFacts): StripModel =>
 export const trains = (def: AnyNode | null): boolean =>
   def !== null &&
   first(def.inputs, 'model') !== undefined &&
-  Object.values(def.inputs).some((port) => port.kind === 'dataset' && !port.optional) &&
+  (Object.values(def.inputs) as PortDef[]).some((port) => port.kind === 'dataset' && !port.optional) &&
   first(def.outputs, 'model') !== undefined
 
 export type Strip = {

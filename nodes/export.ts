@@ -159,7 +159,15 @@ With **Include the pipeline** the file carries the graph that made it, without y
     const dtype = gguf ? params.gguf_type : params.dtype === 'auto' ? dtypeOf(model.dtype) : params.dtype
     const header = await ctx.engine.header(model)
     const graph = params.include_graph ? portableGraph(ctx.provenance.graph) : null
-    const card = modelCard({ name, model, header, dtype, metrics: inputs.metrics ?? null, provenance: ctx.provenance })
+    const card = modelCard({
+      name,
+      model,
+      header,
+      dtype,
+      format: gguf ? 'gguf' : 'folder',
+      metrics: inputs.metrics ?? null,
+      provenance: ctx.provenance,
+    })
     const last = model.lineage.at(-1)
     const metadata: Record<string, string> = {
       'thaw.version': ctx.provenance.thawVersion,

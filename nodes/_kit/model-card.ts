@@ -9,6 +9,7 @@ type CardFacts = {
   model: ModelHandle
   header: ModelHeader
   dtype: string
+  format: 'folder' | 'gguf'
   metrics: Metrics | null
   provenance: RunContext['provenance']
 }
@@ -26,14 +27,14 @@ export function licenceOf(license: string | null): { id: string | null; warning:
 }
 
 /** Card of one export, as Markdown with the front matter that the Hub reads. */
-export function modelCard({ name, model, header, dtype, metrics, provenance }: CardFacts): string {
+export function modelCard({ name, model, header, dtype, format, metrics, provenance }: CardFacts): string {
   const licence = licenceOf(model.base.license ?? header.license)
   const hub = /^hub:([^@]+)/.exec(model.base.source)?.[1]
   const front = [
     '---',
     `base_model: ${JSON.stringify(hub ?? model.base.name)}`,
     ...(licence.id ? [`license: ${JSON.stringify(licence.id)}`] : []),
-    'library_name: transformers',
+    `library_name: ${format === 'gguf' ? 'gguf' : 'transformers'}`,
     'pipeline_tag: text-generation',
     'tags:',
     '- thaw',
@@ -81,7 +82,7 @@ export function modelCard({ name, model, header, dtype, metrics, provenance }: C
     '## How to repeat',
     '',
     `- Base weights: sha256 of the file list \`${model.base.manifest}\` (${model.base.source.startsWith('/') ? 'a local file' : model.base.source}).`,
-    `- Pipeline: sha256 \`${provenance.graphDigest}\`. Where the pipeline itself is included it is in the metadata of \`model.safetensors\` as \`thaw.graph\`.`,
+    `- Pipeline: sha256 \`${provenance.graphDigest}\`. Where the pipeline itself is included it is in the ${format === 'gguf' ? 'keys of the GGUF file' : 'metadata of the weights files'} as \`thaw.graph\`: drop the file on Thaw’s canvas to open it.`,
     `- Written as ${dtype}.`,
     ...(licence.warning ? ['', '## Licence', '', licence.warning] : []),
     '',

@@ -95,6 +95,7 @@ describe('export', () => {
     const { job, logs } = await write('Q4_1', { format: 'gguf', gguf_type: 'Q4_K_M' })
     expect(job).toMatchObject({ format: 'gguf', dtype: 'Q4_K_M', base: { name: 'tiny', repo: 'someone/tiny' } })
     expect(job.shardBytes).toBeUndefined()
+    expect(job.card).toContain('library_name: gguf')
     expect(logs.map(({ text }) => text).join('\n')).toContain('same in 100 % of places')
   })
 

@@ -77,7 +77,7 @@ export function CompareCurves({ snapshots }: { snapshots: readonly Snapshot[] })
   )
   const known = all.some((one) => one.steps.length > 1)
   return (
-    <section className="card" aria-labelledby="cmp-curves">
+    <section className="card compare-wide" aria-labelledby="cmp-curves">
       <div className="ph flex-wrap">
         <h2 id="cmp-curves">Loss</h2>
         <span className="row ml-auto flex-wrap gap-4 font-normal">
@@ -131,19 +131,21 @@ export function CompareCurves({ snapshots }: { snapshots: readonly Snapshot[] })
             {axis === 'time' ? <span className="muted">seconds of training</span> : null}
             {axis === 'examples' ? <span className="muted">rows shown</span> : null}
           </div>
-          {(['loss', 'eval_loss'] as const).map((name) =>
-            all.some((one) => one.columns[name]) ? (
-              <Chart
-                key={name}
-                name={name}
-                all={all}
-                snapshots={snapshots}
-                hidden={hidden}
-                log={log}
-                smoothing={name === 'loss' ? smoothing : 0}
-              />
-            ) : null,
-          )}
+          <div className="compare-charts">
+            {(['loss', 'eval_loss'] as const).map((name) =>
+              all.some((one) => one.columns[name]) ? (
+                <Chart
+                  key={name}
+                  name={name}
+                  all={all}
+                  snapshots={snapshots}
+                  hidden={hidden}
+                  log={log}
+                  smoothing={name === 'loss' ? smoothing : 0}
+                />
+              ) : null,
+            )}
+          </div>
         </div>
       ) : (
         <p className="muted p-4">{queries.some((query) => query.isFetching) ? 'Reading the curves' : 'No training in these runs.'}</p>
@@ -190,7 +192,7 @@ function Chart({
   return (
     <div>
       <h3 className="text-12 text-ink-2">{title}</h3>
-      <div className="h-[180px]">
+      <div className="h-[220px]">
         <Curve steps={steps} lines={lines} log={log} sync="compare" label={label} format={figure} />
       </div>
     </div>

@@ -151,7 +151,9 @@ function Line({ row, runs }: { row: PredictionRow; runs: readonly string[] }) {
     : []
   return (
     <tr>
-      <td className="mono muted">{row.id}</td>
+      <td className="mono muted" title={row.id}>
+        {row.id.length > 8 ? `${row.id.slice(0, 7)}…` : row.id}
+      </td>
       <td className="compare-input">
         <Marked text={row.input} spots={spots} />
       </td>

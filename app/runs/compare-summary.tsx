@@ -1,4 +1,5 @@
 'use client'
+import { Fragment } from 'react'
 import { duration, figure, percent, short } from '../ui/words'
 import { pairedDifference, pairsOf, type ScoreLine, seedGroups, spreadOf, verdictOf } from './compare'
 import type { Scored } from './compare-predictions'
@@ -48,11 +49,18 @@ export function CompareSummary({
               <tr>
                 <th scope="col">Score</th>
                 {snapshots.map(({ run }, i) => (
-                  <th key={run.id} scope="col" className="r" colSpan={i === 0 ? 1 : 2}>
-                    <span className="inline-flex">
-                      <RunKey index={i} number={run.number} />
-                    </span>
-                  </th>
+                  <Fragment key={run.id}>
+                    <th scope="col" className="r">
+                      <span className="inline-flex">
+                        <RunKey index={i} number={run.number} />
+                      </span>
+                    </th>
+                    {i === 0 ? null : (
+                      <th scope="col">
+                        <span className="vh">Difference of run {run.number}</span>
+                      </th>
+                    )}
+                  </Fragment>
                 ))}
               </tr>
             </thead>
@@ -96,9 +104,10 @@ export function CompareSummary({
                   Trainable
                 </th>
                 {snapshots.map((one, i) => (
-                  <td key={one.run.id} className="r" colSpan={i === 0 ? 1 : 2}>
-                    {trainableOf(one) ?? '–'}
-                  </td>
+                  <Fragment key={one.run.id}>
+                    <td className="r">{trainableOf(one) ?? '–'}</td>
+                    {i === 0 ? null : <td />}
+                  </Fragment>
                 ))}
               </tr>
               <tr>
@@ -106,9 +115,12 @@ export function CompareSummary({
                   Time
                 </th>
                 {snapshots.map(({ run }, i) => (
-                  <td key={run.id} className="r" colSpan={i === 0 ? 1 : 2}>
-                    {run.startedAt && run.endedAt ? duration((run.endedAt.getTime() - run.startedAt.getTime()) / 1_000) : '–'}
-                  </td>
+                  <Fragment key={run.id}>
+                    <td className="r">
+                      {run.startedAt && run.endedAt ? duration((run.endedAt.getTime() - run.startedAt.getTime()) / 1_000) : '–'}
+                    </td>
+                    {i === 0 ? null : <td />}
+                  </Fragment>
                 ))}
               </tr>
             </tbody>

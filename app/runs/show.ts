@@ -13,7 +13,7 @@ export type NodeInfo = {
   type: string
   /** Nodes whose outputs it needs, if known. */
   needs?: readonly string[]
-  /** What the plan said about it: why it was reused, or ran. */
+  /** Why the plan reused it; null where it meant to run it. */
   planned?: string | null
 }
 
@@ -117,7 +117,8 @@ export function whyOf(run: RunState, nodes: readonly NodeInfo[], id: string): st
     const failed = upstream(nodes, id).find((which) => run.nodes[which]?.status === 'failed')
     return failed === undefined ? state.reason : `because ${title(failed)} failed`
   }
-  if (state.status === 'reused') return info.planned ?? state.reason
+  // Planned to run and found when its inputs were there: what the plan said of it is no reason any more.
+  if (state.status === 'reused') return info.planned ?? state.reason ?? 'its inputs turned out to be the same'
   return viewNode(state, info.type).detail
 }
 

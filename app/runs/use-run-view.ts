@@ -11,7 +11,12 @@ export type RunView = { run: RunState; nodes: readonly NodeInfo[]; snapshot: Sna
 
 /** Nodes of a run in the order they run in, named as the pipeline named them when it started (UX-70), never as the editor does now. */
 export function nodesOf({ document, plan, nodes }: Snapshot): NodeInfo[] {
-  const order = new Map(plan.nodes.map((node, i) => [node.node, { i, title: node.title, planned: node.reasons[0]?.text ?? null }]))
+  const order = new Map(
+    plan.nodes.map((node, i) => [
+      node.node,
+      { i, title: node.title, planned: node.action === 'reuse' ? (node.reasons[0]?.text ?? null) : null },
+    ]),
+  )
   const needs = (id: string) => [...new Set(document.edges.filter((edge) => edge.to.node === id).map((edge) => edge.from.node))]
   return nodes
     .map(({ nodeId, type }) => ({

@@ -32,8 +32,8 @@ const snapshot = {
   },
   plan: {
     nodes: [
-      { node: 'data', title: 'Load data', reasons: [{ code: 'same-recipe', text: 'nothing changed' }] },
-      { node: 'train', title: 'Train', reasons: [] },
+      { node: 'data', title: 'Load data', action: 'reuse', reasons: [{ code: 'same-recipe', text: 'nothing changed' }] },
+      { node: 'train', title: 'Train', action: 'run', reasons: [{ code: 'never-run', text: 'Has no result yet.' }] },
     ],
   },
   nodes: [

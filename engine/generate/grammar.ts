@@ -6,6 +6,7 @@ import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import type { GrammarCompiler, GrammarMatcher, TokenizerInfo, Grammar as XGrammar } from '@mlc-ai/web-xgrammar'
 import { EngineError } from '../errors'
+import type { LoadedModel } from '../model'
 
 type Library = {
   Grammar: Pick<typeof XGrammar, 'builtinJSONGrammar'>
@@ -102,22 +103,14 @@ export interface Grammar {
   close(): void
 }
 
-/** What a grammar must know of a tokenizer: `tokenizer` is the text of its tokenizer.json. */
-export interface GrammarVocabulary {
-  readonly tokenizer: string
-  readonly size: number
-  tokenOf(id: number): string | undefined
-  readonly specialIds: ReadonlySet<number>
-}
-
 /**
+ * What an answer of the model may be, for `generate`'s option `grammar`.
  * @param schema a JSON schema; `true` for any JSON
- * @param vocabSize logits of the model
  * @throws EngineError `bad_argument` for a schema that cannot be followed, or a model that has no token to end an answer with
  */
 export async function jsonGrammar(
-  vocabulary: GrammarVocabulary,
-  { schema, vocabSize, stopIds }: { schema: unknown; vocabSize: number; stopIds: readonly number[] },
+  { tokenizer, source, model, stopIds }: Pick<LoadedModel, 'tokenizer' | 'source' | 'model' | 'stopIds'>,
+  schema: unknown,
 ): Promise<Grammar> {
   if (!stopIds.length)
     throw new EngineError('bad_argument', 'the model has no token that ends an answer, so its JSON would never end', {
@@ -126,10 +119,12 @@ export async function jsonGrammar(
     })
   if (schema !== true) checkSchema(schema)
   const { TokenizerInfo, GrammarCompiler, GrammarMatcher } = await loadLibrary()
-  const { tokenizer, size, specialIds } = vocabulary
-  const kind = tokenizer.includes('"ByteFallback"') ? 'byte_fallback' : tokenizer.includes('"ByteLevel"') ? 'byte_level' : 'raw'
+  const text = source.text('tokenizer.json') ?? ''
+  const kind = text.includes('"ByteFallback"') ? 'byte_fallback' : text.includes('"ByteLevel"') ? 'byte_level' : 'raw'
+  const { vocabSize } = model.config
   // An empty text marks a token that is never part of an answer.
-  const texts = Array.from({ length: vocabSize }, (_, id) => (id >= size || specialIds.has(id) ? '' : (vocabulary.tokenOf(id) ?? '')))
+  const hidden = (id: number) => id >= tokenizer.size || tokenizer.specialIds.has(id)
+  const texts = Array.from({ length: vocabSize }, (_, id) => (hidden(id) ? '' : (tokenizer.tokenOf(id) ?? '')))
   const info = await TokenizerInfo.createTokenizerInfo(texts, kind, false, vocabSize, [...stopIds])
   const compiler = await GrammarCompiler.createGrammarCompiler(info, false)
   try {

@@ -19,18 +19,7 @@ export async function writeAnswers(
   const textOf = (ids: readonly number[]) => tokenizer.decode(ids, { skipSpecialTokens: true })
   /** Where the first stop text begins; −1: nowhere. */
   const endOf = (text: string) => stop.map((part) => text.indexOf(part)).reduce((a, b) => (b >= 0 && (a < 0 || b < a) ? b : a), -1)
-  const grammar =
-    json_schema === undefined
-      ? null
-      : await jsonGrammar(
-          {
-            tokenizer: model.source.text('tokenizer.json') ?? '',
-            size: tokenizer.size,
-            tokenOf: (id) => tokenizer.tokenOf(id),
-            specialIds: tokenizer.specialIds,
-          },
-          { schema: json_schema, vocabSize: model.model.config.vocabSize, stopIds: model.stopIds },
-        )
+  const grammar = json_schema === undefined ? null : await jsonGrammar(model, json_schema)
   try {
     const answers = await generate(session, prompts, {
       ...options,

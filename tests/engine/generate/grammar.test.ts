@@ -26,12 +26,7 @@ afterAll(() => {
   model.close()
 })
 const grammarOf = async (schema: unknown) => {
-  const { tokenizer, source } = model
-  const text = source.text('tokenizer.json') ?? ''
-  const grammar = await jsonGrammar(
-    { tokenizer: text, size: tokenizer.size, tokenOf: (id) => tokenizer.tokenOf(id), specialIds: tokenizer.specialIds },
-    { schema, vocabSize: model.model.config.vocabSize, stopIds: model.stopIds },
-  )
+  const grammar = await jsonGrammar(model, schema)
   grammars.push(grammar)
   return grammar
 }

@@ -106,15 +106,18 @@ export function tablesOf(report: RunReport): Table[] {
         name.includes('rate') ? rateWords(value) : round(value),
       ]),
     })
-  for (const [id, node] of Object.entries(document.nodes)) {
-    const settings = Object.entries(node.params).filter(([, value]) => value !== '' && value !== null && typeof value !== 'object')
-    if (settings.length)
-      list.push({
-        title: `Settings of ${document.layout.nodes[id]?.title ?? node.type.replaceAll('-', ' ')}`,
-        head: ['Setting', 'Value'],
-        rows: settings.map(([name, value]) => [name, typeof value === 'number' && value < 0.01 ? rateWords(value) : String(value)]),
-      })
-  }
+  const settings = Object.entries(document.nodes).flatMap(([id, node]) =>
+    Object.entries(node.params)
+      .filter(([, value]) => value !== '' && value !== null && typeof value !== 'object')
+      .map(([name, value], i) => [
+        // Named once: the rows below belong to the same node.
+        i === 0 ? (document.layout.nodes[id]?.title ?? node.type.replaceAll('-', ' ')) : '',
+        name,
+        typeof value === 'number' && value < 0.01 ? rateWords(value) : String(value),
+      ]),
+  )
+  if (settings.length)
+    list.push({ title: 'Settings that differ from the standard ones', head: ['Node', 'Setting', 'Value'], rows: settings })
   const data = model?.lineage.at(-1)
   list.push({
     title: 'To repeat this run',

@@ -34,17 +34,12 @@ Rows that the model always answers rightly give no pair. Pairs whose answers dif
       .max(2)
       .default(1)
       .meta({ title: 'Temperature', description: 'How freely they are drawn.', advanced: true }),
-    pairs_per_row: z
-      .int()
-      .min(1)
-      .max(16)
-      .default(1)
-      .meta({
-        title: 'Pairs a row',
-        description: 'Most pairs that one row gives, each with another mistake.',
-        unit: 'pairs',
-        advanced: true,
-      }),
+    pairs_per_row: z.int().min(1).max(16).default(1).meta({
+      title: 'Pairs a row',
+      description: 'Most pairs that one row gives, each with another mistake.',
+      unit: 'pairs',
+      advanced: true,
+    }),
     max_rows: z
       .int()
       .min(1)

@@ -25,7 +25,12 @@ Wire the model as it goes into Train. With calibration off it only reckons, and 
   icon: 'estimate-cost',
   tags: ['memory', 'time', 'duration', 'how long', 'vram', 'ram', 'speed', 'flops', 'budget', 'fit'],
   params: z.strictObject({
-    num_train_epochs: z.number().min(0.01).max(1000).default(3).meta({ title: 'Epochs', description: 'Passes over the data, as in Train.', unit: 'epochs' }),
+    num_train_epochs: z
+      .number()
+      .min(0.01)
+      .max(1000)
+      .default(3)
+      .meta({ title: 'Epochs', description: 'Passes over the data, as in Train.', unit: 'epochs' }),
     per_device_train_batch_size: z
       .int()
       .min(1)

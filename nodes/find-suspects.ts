@@ -48,16 +48,11 @@ Rows are ranked by how far they stand out. **Leave out** takes only the ones tha
       .max(20)
       .default(3)
       .meta({ title: 'Epochs', description: 'How often every row is shown.', unit: 'epochs' }),
-    beyond: z
-      .number()
-      .min(1)
-      .max(20)
-      .default(3.5)
-      .meta({
-        title: 'Stands out from',
-        description: 'Distance above the middle, in robust deviations, from which a row is suspect.',
-        advanced: true,
-      }),
+    beyond: z.number().min(1).max(20).default(3.5).meta({
+      title: 'Stands out from',
+      description: 'Distance above the middle, in robust deviations, from which a row is suspect.',
+      advanced: true,
+    }),
     learning_rate: z
       .union([z.literal('auto'), z.number().min(1e-7).max(1)])
       .default('auto')

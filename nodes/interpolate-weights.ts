@@ -27,16 +27,11 @@ Small models bend more than large ones: look at the curve before you trust the m
       .max(1)
       .default(0.5)
       .meta({ title: 'α', description: 'Share of the trained weights: 0 is before training, 1 after it.', step: 0.05 }),
-    sweep: z
-      .int()
-      .min(0)
-      .max(20)
-      .default(4)
-      .meta({
-        title: 'Points to measure',
-        description: 'Steps between 0 and 1 that are measured where rows are wired; 0: none.',
-        unit: 'steps',
-      }),
+    sweep: z.int().min(0).max(20).default(4).meta({
+      title: 'Points to measure',
+      description: 'Steps between 0 and 1 that are measured where rows are wired; 0: none.',
+      unit: 'steps',
+    }),
     max_rows: z
       .int()
       .min(1)

@@ -22,7 +22,9 @@ export const train = defineNode({
 
 Settings at **auto** follow the wiring: a high learning rate for a few open layers, a low one for a whole model; the answers are trained where there are questions. The plan shows the values before the run.
 
-Wire **validation** rows to see whether the model learns the task or only these rows: when the validation loss rises while the training loss falls, it memorises. With “Keep the best” the model of the lowest validation loss comes out.
+**Method**: train the open layers themselves, or keep the whole model and train an **adapter** beside its linear layers (LoRA, rsLoRA, DoRA). An adapter needs a fraction of the memory and checkpoints of a few megabytes, and its learning rate is about ten times higher. Behind Freeze layers only what it leaves open gets one. Scoring, answers and export read the adapter folded in; Export can also write it alone. A training on top of an adapter folds it into the weights first.
+
+Wire **validation** rows to see whether the model learns the task or only these rows: when the validation loss rises while the training loss falls, it memorises. With “Keep the best” the model of the lowest validation loss comes out, and with **patience** the training ends when it no longer falls.
 
 **Stop** keeps a checkpoint, and the run continues from it later exactly as if it had never stopped. With a constant schedule, more epochs or steps continue from there too; a linear or cosine schedule depends on the whole length, so another length trains anew.`,
   group: 'Training',

@@ -6,7 +6,7 @@ import { chooseBuckets } from '../data/batches'
 import type { EncodedRow } from '../data/encode'
 import { Random } from '../data/random'
 import { EngineError } from '../errors'
-import type { Program } from '../graph/types'
+import { type Program, sizeOf } from '../graph/types'
 import { read, type Sides, write } from '../programs/index'
 import { breathe, type InferenceSession } from '../session'
 import { type Grammar, type Guide, guided } from './grammar'
@@ -38,6 +38,11 @@ const LABEL_STEP = 32
 /** Each further shape costs half a second to begin with. */
 const SHAPES = 3
 
+/** Arithmetic of one reading call: about 15 s on two cores. Beats and cancels pass only between calls. */
+const CALL_FLOPS = 3e12
+const callTokens = ({ plans: [plan] }: Sides): number =>
+  CALL_FLOPS / (2 * (plan as Sides['plans'][number]).model.parameters.reduce((sum, { shape }) => sum + sizeOf(shape), 0))
+
 const roundUp = (n: number, step: number) => Math.ceil(n / step) * step
 const labelsOf = ({ mask }: Item): number => {
   let labels = 0
@@ -60,7 +65,8 @@ function planGroups(sides: Sides, items: readonly Item[], own: readonly number[]
   const { contextLength } = (sides.plans[0] as Sides['plans'][number]).model.config
   const lengthOf = (i: number) => items[i]?.ids.length as number
   const order = [...own].sort((a, b) => lengthOf(b) - lengthOf(a) || a - b)
-  const size = Math.ceil(order.length / Math.max(1, Math.ceil(order.length / batch)))
+  const most = Math.min(batch, Math.max(1, Math.floor(callTokens(sides) / lengthOf(order[0] as number))))
+  const size = Math.ceil(order.length / Math.max(1, Math.ceil(order.length / most)))
   const chunks: number[][] = []
   for (let at = 0; at < order.length; at += size) chunks.push(order.slice(at, at + size))
   const shapes = chunks.map((chunk): Shape => {

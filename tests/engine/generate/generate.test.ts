@@ -2,9 +2,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { encodeRows } from '../../../engine/data/encode'
 import { evaluate } from '../../../engine/evaluate/evaluate'
 import { type GenerateOptions, generate, planGenerate } from '../../../engine/generate/generate'
+import { planRows } from '../../../engine/generate/rows'
 import type { LoadedModel } from '../../../engine/model'
+import { describeModel } from '../../../engine/models/index'
+import { planSides, planWeights } from '../../../engine/programs/index'
 import { InferenceSession } from '../../../engine/session'
 import { tensorFlow } from '../support/backend'
+import { TINY_LLAMA } from '../support/tiny'
 import { encoded, loadTiny, textRows } from '../support/tiny-gguf'
 
 let model: LoadedModel
@@ -58,6 +62,21 @@ describe('E-13: generation', () => {
       [16, 17],
     ])
     expect(sizes(0, 8)).toEqual([])
+  })
+
+  it('reads in calls of bounded work, so that beats and cancels pass', () => {
+    // 355 million parameters: 4,225 tokens are 3e12 operations.
+    const large = { hidden_size: 4096, intermediate_size: 8192, vocab_size: 50_000, num_hidden_layers: 1, max_position_embeddings: 4096 }
+    const sides = planSides(planWeights(describeModel({ ...TINY_LLAMA, ...large }), { trainable: [], precision: 'fp32' }))
+    const sizes = (rows: number, length: number) =>
+      planRows(
+        sides,
+        Array.from({ length: rows }, () => ({ ids: new Int32Array(length), prompt: length })),
+        { batch: 16, maxNewTokens: 4 },
+      ).map(({ rows: own }) => own.length)
+    expect(sizes(8, 1000)).toEqual([4, 4])
+    expect(sizes(3, 3000)).toEqual([1, 1, 1])
+    expect(sizes(20, 100)).toEqual([10, 10])
   })
 
   it('ends at stop tokens, which are not part of the answer, and at the limit', async () => {

@@ -1,10 +1,11 @@
 /** From a pipeline file and the command line to the document that runs. */
-import { readFile } from 'node:fs/promises'
+import { open, readFile } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, resolve } from 'node:path'
 import { registry } from '../nodes'
+import { type Carried, readCarried } from '../nodes/_kit/carried'
 import type { AnyNode, Registry } from '../nodes/_kit/define-node'
 import type { Pipeline } from '../nodes/_kit/graph'
-import { parseDocument } from '../nodes/_kit/migrate'
+import { loadDocument, parseDocument } from '../nodes/_kit/migrate'
 import { nearest, paramSchemas } from '../nodes/_kit/problems'
 import { AppError } from '../server/errors'
 import { assignment } from './arguments'
@@ -17,10 +18,13 @@ export const defOf = (type: string): AnyNode | undefined => (Object.hasOwn(types
 /** @throws AppError NOT_FOUND, INVALID_DOCUMENT, INVALID_PARAM */
 export async function openDocument(file: string, options: { set: readonly string[]; input: readonly string[] }): Promise<Opened> {
   const sourceFile = resolve(file)
-  let text: string
+  let found: Carried | null
+  let text = ''
   try {
-    text = await readFile(sourceFile, 'utf8')
+    found = await carriedIn(sourceFile)
+    if (!found) text = await readFile(sourceFile, 'utf8')
   } catch (cause) {
+    if (cause instanceof AppError) throw cause
     const code = (cause as NodeJS.ErrnoException).code
     throw new AppError('NOT_FOUND', {
       message: code === 'EISDIR' ? 'This is a folder, not a pipeline file.' : `There is no pipeline file ${file}.`,
@@ -31,7 +35,7 @@ export async function openDocument(file: string, options: { set: readonly string
       cause,
     })
   }
-  const loaded = parseDocument(text, types)
+  const loaded = found ? loadDocument(found.document, types) : parseDocument(text, types)
   if (!loaded.ok) {
     const [first] = loaded.problems
     throw new AppError('INVALID_DOCUMENT', {
@@ -54,9 +58,37 @@ export async function openDocument(file: string, options: { set: readonly string
   }
 }
 
+/** The pipeline that a pipeline file, a picture or a model carries; null for what may be a bare document. @throws AppError UNSUPPORTED */
+async function carriedIn(path: string): Promise<Carried | null> {
+  const file = await open(path, 'r')
+  try {
+    const info = await file.stat()
+    // Reading a folder fails with the reason.
+    if (!info.isFile()) return null
+    const carried = await readCarried({
+      name: path,
+      size: info.size,
+      async read(start, end) {
+        const bytes = new Uint8Array(end - start)
+        const { bytesRead } = await file.read(bytes, 0, bytes.length, start)
+        return bytes.subarray(0, bytesRead)
+      },
+    })
+    if (carried || !/\.(gguf|safetensors|png|svg|zip)$/i.test(path)) return carried
+    throw new AppError('UNSUPPORTED', {
+      message: `There is no pipeline in ${basename(path)}.`,
+      where: path,
+      expected: 'a pipeline file, or a picture or model that Thaw wrote',
+      fix: /\.zip$/i.test(path) ? 'Open a bundle in the browser: it brings its data along.' : 'Name the pipeline file itself.',
+    })
+  } finally {
+    await file.close()
+  }
+}
+
 /** `templates/contract-fields/pipeline.json` is called by its folder, anything else by itself. */
 function nameOf(path: string): string {
-  const own = basename(path).replace(/\.json$/i, '')
+  const own = basename(path).replace(/(\.thaw)?\.[a-z0-9]+$/i, '')
   return own === 'pipeline' ? basename(dirname(path)) : own
 }
 

@@ -1,6 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { and, eq } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { nodeRuns, runs } from '../../../drizzle/schema'
 import { getRun, listNodeRuns } from '../../../server/storage/runs'
 import { OWNER } from '../../kit/rows'
 import { type TestWeb, testWeb } from '../../kit/web'
@@ -162,4 +164,42 @@ test('UX-77: a sweep queues one ordinary run for each combination; the same requ
   expect((await json('runs.list', { limit: 1 })).data[0].id).toBe(made.runs[5])
   expect((await json('runs.sweepPlan', { run, axes: [{ node: 'gone', param: 'x', values: [1] }] })).code).toBe('INVALID_INPUT')
   expect((await json('runs.sweepPlan', { run, axes: [axes[0], axes[0]] })).code).toBe('INVALID_INPUT')
+})
+
+test('R-52: run again from a node: what is above is taken as it was, the node and what is below run, and the earlier run stays as it is', async () => {
+  const first = await post({ pipeline })
+  const { run } = first.body
+  const { db } = web.services.storage
+  const again = () => web.query('runs.retryFrom', { run, node: 'split', idempotencyKey: 'again-from-split' })
+  expect((await again()).body.error?.json.data.error.code).toBe('CONFLICT')
+  // As workers would leave it.
+  const stored = await web.services.artifacts.put('{"id":"1"}\n')
+  const data = {
+    artifact: stored.digest,
+    rows: 1,
+    format: 'prompt_completion',
+    columns: ['prompt', 'completion'],
+    name: 'rows',
+    split: 'all',
+    source: stored.digest,
+    chars: { mean: 1, max: 1 },
+  }
+  for (const [node, outputs] of [
+    ['data', { data }],
+    ['split', { train: data, validation: data, test: data }],
+  ] as const)
+    await db
+      .update(nodeRuns)
+      .set({ status: 'done', outputs, endedAt: new Date() })
+      .where(and(eq(nodeRuns.runId, run), eq(nodeRuns.nodeId, node)))
+  await db.update(runs).set({ status: 'succeeded', endedAt: new Date() }).where(eq(runs.id, run))
+  const before = await listNodeRuns(db, OWNER, run)
+
+  const made = (await again()).body.result?.data.json as unknown as { run: string }
+  expect(await getRun(db, OWNER, made.run)).toMatchObject({ parentRun: run })
+  const nodes = Object.fromEntries((await listNodeRuns(db, OWNER, made.run)).map((node) => [node.nodeId, node]))
+  expect(nodes.data).toMatchObject({ status: 'reused', outputs: { data }, reusedFrom: { run } })
+  expect(nodes.split).toMatchObject({ status: 'queued', outputs: null })
+  expect((await again()).body.result?.data.json).toMatchObject({ run: made.run, existing: true })
+  expect(await listNodeRuns(db, OWNER, run)).toEqual(before)
 })

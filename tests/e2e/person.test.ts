@@ -117,6 +117,7 @@ test(
       expect.soft(await axeInBoth(next)).toEqual([])
       await next.keyboard.press('Escape')
       await rows.waitFor({ state: 'detached' })
+      await next.getByRole('tab', { name: 'Settings', exact: true }).click()
 
       // UX-79: the result in the history is the one at the end, not what was known when the page was opened in the middle of the run.
       await next.getByRole('tab', { name: 'History' }).click()

@@ -230,7 +230,8 @@ Wire **validation** rows to see whether the model learns the task or only these 
       ...(validation && validation.rows > 0 && { validation }),
       ...(settings && { adapter: settings }),
     }
-    return followTraining(ctx, job, trainable)
+    const { fitVerdict } = await import('../analysis/training/fit')
+    return followTraining(ctx, job, trainable, fitVerdict)
   },
 })
 

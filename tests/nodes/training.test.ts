@@ -313,6 +313,42 @@ describe('run', () => {
     ])
   })
 
+  test('SCI-51: a training whose validation loss turns is called by its name in the log, with what to do; a resume without curves is not', async () => {
+    const told = async (validation: readonly number[]) => {
+      const memory = memoryContext({
+        backend: { name: 'wasm', device: 'CPU', reason: 'test' },
+        async *train() {
+          for (const [i, eval_loss] of validation.entries()) {
+            for (let step = 10 * i + 1; step <= 10 * (i + 1); step++)
+              yield {
+                type: 'step',
+                step,
+                epoch: step / 50,
+                loss: 2 * 0.95 ** step,
+                grad_norm: 1,
+                learning_rate: 1e-4,
+                tokens_per_second: 900,
+                num_tokens: 10,
+                seconds: 1,
+              }
+            yield { type: 'eval', step: 10 * (i + 1), epoch: (i + 1) / 5, eval_loss, seconds: 1 }
+          }
+          yield { type: 'done', step: 80, epochs: 2, delta: 'c'.repeat(64), train_loss: 0.1, eval_loss: 1, bestStep: 30, seconds: 60 }
+        },
+      })
+      await train.run({ params: train.params.parse({}), inputs: { model: handleOf(smol), data: handle }, ctx: memory.ctx })
+      return memory.logs.filter((line) => line.text.includes('alidation'))
+    }
+    const turned = (await told([1.6, 1.2, 0.9, 0.95, 1.05, 1.2, 1.35, 1.5])).filter((line) => line.level === 'warn')
+    expect(turned).toHaveLength(1)
+    expect(turned[0]?.text).toContain('validation was best at step 30')
+    expect((await told([1.6, 1.1, 0.8, 0.6, 0.5, 0.45, 0.42, 0.41])).at(-1)).toMatchObject({
+      level: 'info',
+      text: expect.stringContaining('Train longer'),
+    })
+    expect((await told([0.9])).filter((line) => !line.text.startsWith('Step'))).toEqual([])
+  })
+
   test('averaged weights reach the engine, and cost memory and disk that the estimate knows', async () => {
     let job: TrainJob | undefined
     const memory = memoryContext({

@@ -58,8 +58,15 @@ export async function dataHeader(
   }
   const first = table.errors[0]
   if (table.rows.length === 0 && first) return fail(first)
-  const detected = detectFormat(table)
-  const shaped = toCanonicalRows({ ...table, rows: table.rows.slice(0, SHAPED_ROWS) }, detected?.format ?? 'table')
+  const shape = (format: Parameters<typeof toCanonicalRows>[1]) =>
+    toCanonicalRows({ ...table, rows: table.rows.slice(0, SHAPED_ROWS) }, format)
+  let detected = detectFormat(table)
+  let shaped = shape(detected?.format ?? 'table')
+  // Half of a format's columns under their names: the others may be called otherwise, and naming them needs the header.
+  if (detected && shaped.rows.length === 0 && shaped.errors.every((f) => f.code === 'missing_field')) {
+    detected = null
+    shaped = shape('table')
+  }
   if (shaped.rows.length === 0 && shaped.errors[0]) return fail(shaped.errors[0])
   return {
     header: {

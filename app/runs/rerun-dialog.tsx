@@ -75,6 +75,8 @@ function Rerun({ snapshot, onClose }: { snapshot: Snapshot; onClose: () => void 
   )
   const trained = snapshot.nodes.some((node) => node.type.startsWith('train') && (node.status === 'done' || node.status === 'reused'))
   const blocked = data?.plan.nodes.filter((node) => node.action === 'blocked') ?? []
+  // What only waits for another blocked node says nothing new.
+  const roots = blocked.filter((node) => node.reasons.some((reason) => reason.code !== 'upstream-blocked'))
   const mapped = new Set(
     Object.entries(inputs).flatMap(([id, value]) => (id.includes('.') && typeof value === 'string' && value !== '' ? [value] : [])),
   )
@@ -150,7 +152,7 @@ function Rerun({ snapshot, onClose }: { snapshot: Snapshot; onClose: () => void 
                 />
               </section>
             ))}
-            {blocked.map((node) => (
+            {roots.map((node) => (
               <Notice key={node.node} tone="error" title={`${node.title} cannot run`}>
                 {node.reasons.map((reason) => reason.text).join(' ')}
               </Notice>

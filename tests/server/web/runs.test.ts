@@ -98,6 +98,11 @@ test('R-100: missing columns block; naming them in the new file lets it run', as
   expect(seen.data[0]?.columns).toContainEqual(expect.objectContaining({ name: 'prompt', later: null }))
   expect(seen.data[0]?.mapping).toContainEqual(expect.objectContaining({ param: 'prompt_column', options: ['body', 'wanted'] }))
   expect(await post({ run: first.body.run, inputs })).toMatchObject({ status: 409, body: { error: { code: 'PLAN_BLOCKED' } } })
+  // One of the two names is enough where the other is as it was.
+  writeFileSync(join(folder, 'half.jsonl'), '{"body":"a","completion":"b"}\n{"body":"c","completion":"d"}\n{"body":"e","completion":"f"}')
+  const half = { pairs: join(folder, 'half.jsonl') }
+  expect((await post({ run: first.body.run, inputs: half })).body.error.code).toBe('PLAN_BLOCKED')
+  expect((await post({ run: first.body.run, inputs: { ...half, 'pairs.prompt_column': 'body' } })).status).toBe(201)
   const mapped = await post({
     run: first.body.run,
     inputs: { ...inputs, 'pairs.prompt_column': 'body', 'pairs.completion_column': 'wanted' },

@@ -25,12 +25,12 @@ import {
   nextAttempt,
   noteAttempt,
   outputsByNode,
-  queuedWith,
   runOf,
   type StoredError,
   scheduledOf,
   setRunStatus,
   transientFailures,
+  waitingFor,
   workingOn,
 } from '../storage/node-runs'
 import { checkpointsByIdentity, recordResult, resultsByKey } from '../storage/results'
@@ -282,9 +282,9 @@ export function createAttempts(deps: AttemptsDeps) {
 
   /** Wakes those that wait for what this attempt was at, whatever came of it. */
   async function wakeWaiting(attempt: Pick<Prepared, 'held'> & Partial<Pick<Prepared, 'key' | 'ownerId'>>): Promise<void> {
-    const { key, ownerId } = attempt
+    const { key, ownerId, held } = attempt
     if (key == null || ownerId === undefined) return
-    for (const waiting of await queuedWith(db, ownerId, key)) {
+    for (const waiting of await waitingFor(db, ownerId, key, held.nodeRunId)) {
       await db.transaction(async (tx) => {
         const run = await lockRun(tx, waiting.runId)
         const node = run && (await scheduledOf(tx, waiting.runId)).find((one) => one.id === waiting.id)

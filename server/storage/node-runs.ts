@@ -429,10 +429,13 @@ export async function workingOn(db: Queryer, owner: string, key: string, except:
   return row ? { nodeRun: row.node_run, run: row.run } : null
 }
 
-/** Node runs that wait in the queue with this recipe. */
-export async function queuedWith(db: Queryer, owner: string, key: string): Promise<{ id: string; runId: string }[]> {
-  return db
-    .select({ id: nodeRuns.id, runId: nodeRuns.runId })
-    .from(nodeRuns)
-    .where(and(eq(nodeRuns.ownerId, owner), eq(nodeRuns.key, key), eq(nodeRuns.status, 'queued')))
+/** Node runs that stepped back for somebody at work on this recipe. Those that wait after a failure keep their waiting time (R-49). */
+export async function waitingFor(db: Queryer, owner: string, key: string, except: string): Promise<{ id: string; runId: string }[]> {
+  const rows = await rowsOf<{ id: string; run_id: string }>(
+    db,
+    sql`select n.id, n.run_id from node_runs n
+        join attempts a on a.node_run_id = n.id and a.attempt = n.attempt and a.outcome = 'released'
+        where n.owner_id = ${owner} and n.key = ${key} and n.status = 'queued' and n.id <> ${except}`,
+  )
+  return rows.map(({ id, run_id }) => ({ id, runId: run_id }))
 }

@@ -61,7 +61,11 @@ export class EditorPage {
 
   /** Drags a node type from the palette to a place inside the canvas, in pixels from its corner. Returns the new node's id. */
   async dragFromPalette(title: string, at: Point): Promise<string> {
-    const item = this.page.getByRole('navigation', { name: 'Nodes' }).getByRole('button', { name: new RegExp(`^${literally(title)} `) })
+    // By the title alone: "Train" is also how "Train on preferences" begins.
+    const item = this.page
+      .getByRole('navigation', { name: 'Nodes' })
+      .getByRole('button')
+      .filter({ has: this.page.getByText(title, { exact: true }) })
     const before = await this.ids()
     await item.dragTo(this.canvas, { targetPosition: at })
     return until(`a new node ${title}`, async () => (await this.ids()).find((id) => !before.includes(id)), { timeoutMs: 10_000 })
